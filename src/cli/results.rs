@@ -43,8 +43,14 @@ enum Format {
     Csv,
     /// A bill of materials: `CycloneDX` 1.6.
     Cyclonedx,
+    /// A bill of materials: `CycloneDX` 1.7.
+    #[value(name = "cyclonedx-1.7")]
+    Cyclonedx17,
     /// A bill of materials: SPDX 2.3.
     Spdx,
+    /// A bill of materials: SPDX 3.0.1.
+    #[value(name = "spdx-3.0.1")]
+    Spdx3,
 }
 
 /// The members of the progress document that this command needs.
@@ -105,7 +111,9 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
             output::write(&document.line())?;
         }
         Format::Cyclonedx => sbom::print(client, id, None, SbomFormat::Cyclonedx).await?,
+        Format::Cyclonedx17 => sbom::print(client, id, None, SbomFormat::Cyclonedx17).await?,
         Format::Spdx => sbom::print(client, id, None, SbomFormat::Spdx).await?,
+        Format::Spdx3 => sbom::print(client, id, None, SbomFormat::Spdx3).await?,
         Format::Csv => {
             output::write(csv::heading().as_bytes())?;
             for repository in completed {

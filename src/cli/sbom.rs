@@ -28,8 +28,14 @@ pub(super) struct SbomArgs {
 pub(super) enum SbomFormat {
     /// `CycloneDX` 1.6.
     Cyclonedx,
+    /// `CycloneDX` 1.7.
+    #[value(name = "cyclonedx-1.7")]
+    Cyclonedx17,
     /// SPDX 2.3.
     Spdx,
+    /// SPDX 3.0.1.
+    #[value(name = "spdx-3.0.1")]
+    Spdx3,
 }
 
 pub(super) fn run(args: &SbomArgs) -> Exit {
@@ -47,10 +53,8 @@ pub(super) async fn print(
     repository: Option<u32>,
     format: SbomFormat,
 ) -> Result<(), ClientError> {
-    let format = match format {
-        SbomFormat::Cyclonedx => "cyclonedx",
-        SbomFormat::Spdx => "spdx",
-    };
+    let format = format.to_possible_value();
+    let format = format.as_ref().map_or("cyclonedx", |value| value.get_name());
     let place = repository.map(|index| format!("/repositories/{index}")).unwrap_or_default();
     let path = format!("/scan/{job}{place}/sbom?format={format}");
     client.download(&path, "application/json", false, output::write).await

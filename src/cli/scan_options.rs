@@ -12,6 +12,9 @@ pub(super) struct ScanOptionsArgs {
     /// Also read the imports of Python, Java, Scala and JavaScript sources, to find undeclared packages.
     #[arg(long)]
     deep: bool,
+    /// Also read committed archives (jar, wheel, nupkg) and programs of Go and Rust.
+    #[arg(long)]
+    archives: bool,
     /// For a group: skip its subgroups.
     #[arg(long)]
     no_subgroups: bool,
@@ -34,6 +37,7 @@ impl ScanOptionsArgs {
         Options {
             reference: self.reference.clone(),
             deep: self.deep,
+            archives: self.archives,
             include_subgroups: !self.no_subgroups,
             include: self.include.clone(),
             exclude: self.exclude.clone(),

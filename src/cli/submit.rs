@@ -130,6 +130,9 @@ fn request(args: &SubmitArgs, url: &str) -> Value {
     if options.deep {
         body["deep"] = true.into();
     }
+    if options.archives {
+        body["archives"] = true.into();
+    }
     if !options.include_subgroups {
         body["include_subgroups"] = false.into();
     }

@@ -27,6 +27,9 @@ pub(super) struct WorkerArgs {
     /// Also read the imports of Python, Java, Scala and JavaScript sources, to find undeclared packages.
     #[arg(long)]
     deep: bool,
+    /// Also read committed archives (jar, wheel, nupkg) and programs of Go and Rust.
+    #[arg(long)]
+    archives: bool,
     /// Of a local git work tree: read ignored files too.
     #[arg(long)]
     no_ignore: bool,
@@ -40,7 +43,7 @@ pub(super) struct WorkerArgs {
 #[derive(Debug, Args)]
 struct SelfTestArgs {
     /// Scan nothing: try to break out of the scanner's sandbox, and print what is refused.
-    #[arg(long, conflicts_with_all = ["url", "status_file", "result_file", "reference", "deep"])]
+    #[arg(long, conflicts_with_all = ["url", "status_file", "result_file", "reference", "deep", "archives"])]
     self_test_escape: bool,
     /// With --self-test-escape: print the outcome as JSON.
     #[arg(long, requires = "self_test_escape")]
@@ -77,8 +80,8 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     if args.self_test.self_test_escape {
         return self_test(args);
     }
-    let WorkerArgs { url, status_file, result_file, reference, deep, no_ignore, settings, .. } =
-        args;
+    let WorkerArgs { url, status_file, result_file, reference, deep, archives, .. } = args;
+    let (no_ignore, settings) = (args.no_ignore, args.settings);
     let (Some(url), Some(status_file), Some(result_file)) = (url, status_file, result_file) else {
         return Ok(run_task());
     };
@@ -90,6 +93,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         result_file,
         update_interval_secs: config.scanner.update_interval_secs,
         deep,
+        archives,
         exclude_paths: config.scanner.exclude_paths.clone(),
         no_ignore,
         limits: config.limits,

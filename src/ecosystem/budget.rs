@@ -25,6 +25,21 @@ const UNITS_PER_BYTE: u64 = 128;
 /// Units for a file of any size, so that a small file with many rules is not cut off.
 const UNITS_PER_FILE: u64 = 1 << 20;
 
+/// What may be read of one archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchiveLimits {
+    /// Entries of its directory.
+    pub entries: u64,
+    /// Bytes of all entries that are unpacked.
+    pub unpacked_bytes: u64,
+}
+
+impl Default for ArchiveLimits {
+    fn default() -> Self {
+        Self { entries: 100_000, unpacked_bytes: 16 << 20 }
+    }
+}
+
 /// The work budget of one file or one repository.
 ///
 /// A unit is about the work of reading one byte: at most a few nanoseconds.
@@ -35,6 +50,7 @@ pub struct Budget {
     spent: Cell<u64>,
     is_listing: Cell<bool>,
     was_used_up: Cell<bool>,
+    archive: Cell<ArchiveLimits>,
 }
 
 impl Budget {
@@ -50,7 +66,32 @@ impl Budget {
             spent: Cell::new(0),
             is_listing: Cell::new(false),
             was_used_up: Cell::new(false),
+            archive: Cell::default(),
         }
+    }
+
+    /// The same for an archive with these limits.
+    #[must_use]
+    pub fn of_archive(self, limits: ArchiveLimits) -> Self {
+        self.archive.set(limits);
+        self
+    }
+
+    /// Charges an entry of an archive. False once there are too many.
+    pub(crate) fn list_entry(&self) -> bool {
+        let limits = self.archive.get();
+        let left = limits.entries.checked_sub(1);
+        self.archive.set(ArchiveLimits { entries: left.unwrap_or_default(), ..limits });
+        left.is_some() && self.visit()
+    }
+
+    /// Charges unpacked bytes, which are work like those of a file. False where they are too many.
+    pub(crate) fn unpack(&self, bytes: u64) -> bool {
+        let limits = self.archive.get();
+        let Some(unpacked_bytes) = limits.unpacked_bytes.checked_sub(bytes) else { return false };
+        self.archive.set(ArchiveLimits { unpacked_bytes, ..limits });
+        self.limit.set(self.limit.get().saturating_add(bytes.saturating_mul(UNITS_PER_BYTE)));
+        true
     }
 
     /// A budget without a limit, which only counts.
@@ -149,6 +190,15 @@ mod tests {
         assert!(!budget.visit() && budget.is_used_up() && !budget.spend(0));
         assert_eq!(budget.spent(), 108);
         assert!(budget.message().contains("(100 units)"));
+    }
+
+    #[test]
+    fn an_archive_is_limited_in_entries_and_unpacked_bytes() {
+        let limits = ArchiveLimits { entries: 2, unpacked_bytes: 10 };
+        let budget = Budget::of(1000).of_archive(limits);
+        assert!(budget.list_entry() && budget.list_entry() && !budget.list_entry());
+        assert!(budget.unpack(6) && !budget.unpack(5) && budget.unpack(4) && !budget.unpack(1));
+        assert!(!budget.was_used_up());
     }
 
     #[test]

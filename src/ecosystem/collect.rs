@@ -14,7 +14,9 @@ use super::{
     text,
 };
 use crate::model::{
+    digest,
     ecosystem::{AnyEcosystem, Ecosystem},
+    license,
     scan_result::{Package, Scope, Source},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -31,12 +33,16 @@ const MAX_TEXT: usize = 64 << 20;
 pub(crate) const MAX_NAME: usize = 1000;
 pub(crate) const MAX_VERSION: usize = 4000;
 
+/// How many digests and licenses of one package are kept: a Python package has an archive for each platform.
+const MAX_STATED: usize = 100;
+
 /// One package as a parser read it, without a purl.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Declared<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: Option<&'a str>,
     pub(crate) specifier: Option<&'a str>,
+    /// The line in the file, from 1; 0 in a file without lines.
     pub(crate) line: u32,
     pub(crate) direct: Option<bool>,
     pub(crate) scope: Option<Scope>,
@@ -149,12 +155,14 @@ impl<'f> Collector<'f> {
             ecosystem,
             purl,
             file: self.file.path.to_owned(),
-            line: Some(declared.line),
+            line: (declared.line > 0).then_some(declared.line),
             direct: declared.direct,
             scope: declared.scope,
             source: self.source,
             requires: Vec::new(),
             resolved: None,
+            licenses: Vec::new(),
+            hashes: Vec::new(),
         };
         let text = package.text_len();
         // The path is not work of this file, but counts towards the bound of memory.
@@ -176,6 +184,45 @@ impl<'f> Collector<'f> {
         let name = name.and_then(|name| ecosystem.purl(name.trim(), None));
         let project = Project::new(self.file.path, ecosystem, name, members);
         self.findings.project = Some(Box::new(project));
+    }
+
+    /// Records digests of the package's archives, separated by blanks, each in a notation that
+    /// `model::digest` knows. Another text is not a digest of an archive, and is ignored.
+    pub(crate) fn hash(&mut self, of: Option<Added>, text: &str) {
+        for digest in text.split_ascii_whitespace().take(MAX_STATED) {
+            if let Some(digest) =
+                self.file.budget.visit().then(|| digest::normalize(digest)).flatten()
+            {
+                self.state(of, digest, |package| &mut package.hashes);
+            }
+        }
+    }
+
+    /// Records a license that the file states for the package. A longer text than a name can be is the
+    /// license itself, and is ignored.
+    pub(crate) fn license(&mut self, of: Option<Added>, text: &str) {
+        let text = text.trim();
+        if text.is_empty() || text.len() > MAX_NAME || !self.file.budget.copy(text.len()) {
+            return;
+        }
+        let license = license::expression(text).unwrap_or_else(|| text.to_owned());
+        self.state(of, license, |package| &mut package.licenses);
+    }
+
+    /// Adds a text to a list of a package, once.
+    fn state(
+        &mut self,
+        of: Option<Added>,
+        text: String,
+        list: impl FnOnce(&mut Package) -> &mut Vec<String>,
+    ) {
+        let package = of.and_then(|Added(place)| self.findings.packages.get_mut(place));
+        let Some(list) = package.map(list).filter(|list| list.len() < MAX_STATED) else { return };
+        let fits = self.text <= MAX_TEXT && self.file.budget.copy(text.len());
+        if fits && !list.contains(&text) {
+            self.text += text.len();
+            list.push(text);
+        }
     }
 
     /// Records that one package of the file requires another one.
@@ -244,16 +291,22 @@ impl<'f> Collector<'f> {
         }
         if self.findings.warnings.len() < MAX_WARNINGS {
             let message = without_credentials(message.as_ref());
-            self.findings.warnings.push(self.file.warning(Some(line), message));
+            self.findings.warnings.push(self.file.warning((line > 0).then_some(line), message));
         } else {
             self.warnings_omitted += 1;
         }
     }
 
+    /// Adds a warning about the file as a whole.
+    pub(crate) fn warn_of_file(&mut self, message: impl AsRef<str>) {
+        let message = without_credentials(message.as_ref());
+        self.findings.warnings.push(self.file.warning(None, message));
+    }
+
     /// Adds a note about a line, which needs no action. A parser adds a few per file.
     pub(crate) fn note(&mut self, line: u32, message: impl AsRef<str>) {
         let message = without_credentials(message.as_ref());
-        self.findings.notes.push(self.file.warning(Some(line), message));
+        self.findings.notes.push(self.file.warning((line > 0).then_some(line), message));
     }
 
     /// Notes a package whose version is defined outside the repository.
@@ -290,6 +343,8 @@ impl<'f> Collector<'f> {
                 before.scope = Scope::stronger(before.scope, package.scope);
                 before.specifier = before.specifier.take().or(package.specifier);
                 before.requires.extend(package.requires);
+                before.licenses.extend(package.licenses);
+                before.hashes.extend(package.hashes);
             } else {
                 places.insert(package.purl.clone(), kept.len());
                 kept.push(package);
@@ -309,8 +364,11 @@ impl<'f> Collector<'f> {
         }
         self.findings.warnings.sort_by_key(|warning| warning.line);
         for package in &mut self.findings.packages {
-            package.requires.sort_unstable();
-            package.requires.dedup();
+            let Package { requires, licenses, hashes, .. } = package;
+            for list in [requires, licenses, hashes] {
+                list.sort_unstable();
+                list.dedup();
+            }
         }
         if self.packages_omitted > 0 {
             let message = format!(
@@ -345,100 +403,4 @@ impl<'f> Collector<'f> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_are_bounded_and_names_checked() {
-        let file = SourceFile { path: "Cargo.lock", bytes: b"", budget: Budget::alone(1 << 30) };
-        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
-        for line in 1..=150 {
-            collector.add(Declared { name: " ", line, ..Declared::default() });
-        }
-        let findings = collector.finish();
-        assert!(findings.packages.is_empty());
-        assert_eq!(findings.warnings.len(), 101);
-        assert_eq!(findings.warnings[100].message, "50 more warnings are omitted");
-    }
-
-    /// Fails if the memory for the packages of one file is unbounded.
-    #[test]
-    fn packages_are_bounded_by_number_and_by_text() {
-        let omitted = |path: &str, wanted: u32| {
-            let file = SourceFile { path, bytes: b"", budget: Budget::alone(1 << 30) };
-            let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
-            for line in 1..=wanted {
-                collector.add(Declared { name: "a", line, ..Declared::default() });
-            }
-            let findings = collector.finish();
-            let warning = findings.warnings.first().map(|warning| warning.message.clone());
-            (findings.packages.len(), warning.unwrap_or_default())
-        };
-        let more = "1 more packages are omitted: the file declares more than the limit of one file";
-        assert_eq!(omitted("Cargo.lock", 250_001), (250_000, more.to_owned()));
-        assert_eq!(omitted("Cargo.lock", 250_000), (250_000, String::new()));
-        let (kept, warning) = omitted(&"d".repeat(20_000), 4_000);
-        assert!(kept < 3_500 && warning.contains("more packages are omitted"), "{kept} {warning}");
-    }
-
-    #[test]
-    fn required_packages_are_listed_once_by_purl_and_bounded() {
-        let file = SourceFile { path: "Cargo.lock", bytes: b"", budget: Budget::alone(1 << 30) };
-        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
-        let named = |name| Declared { name, line: 1, ..Declared::default() };
-        let [b, a, c] = ["b", "a", "c"].map(|name| collector.take(Ecosystem::Cargo, named(name)));
-        for required in [c, a, c, b] {
-            collector.requires(b.unwrap(), required.unwrap());
-        }
-        collector.text = MAX_TEXT + 1;
-        collector.requires(a.unwrap(), c.unwrap());
-        let findings = collector.finish();
-        assert_eq!(findings.packages[0].requires, ["pkg:cargo/a", "pkg:cargo/c"]);
-        assert!(findings.packages[1].requires.is_empty());
-        assert!(findings.warnings[0].message.starts_with("1 relations between packages"));
-    }
-
-    /// Fails if an entry that was read in part becomes a package or a warning.
-    #[test]
-    fn nothing_is_added_once_the_budget_is_used_up() {
-        let file = SourceFile::alone("Cargo.lock", b"");
-        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
-        let named = |name| Declared { name, line: 1, ..Declared::default() };
-        let [a, b] = ["a", "b"].map(|name| collector.take(Ecosystem::Cargo, named(name)).unwrap());
-        assert!(!file.budget.spend(file.budget.allowed()));
-        assert_eq!(collector.take(Ecosystem::Cargo, named("c")), None);
-        collector.requires(a, b);
-        collector.warn(1, "`d` has no version");
-        let findings = collector.finish();
-        assert_eq!((findings.packages.len(), findings.warnings.len()), (2, 0));
-        assert!(findings.packages[0].requires.is_empty());
-    }
-
-    #[test]
-    fn long_names_and_versions_are_rejected() {
-        let file = SourceFile { path: "Cargo.toml", bytes: b"", budget: Budget::alone(1 << 30) };
-        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
-        let long = "1".repeat(5_000);
-        collector.add(Declared { name: &long, line: 1, ..Declared::default() });
-        let (version, specifier) = (Some(long.as_str()), Some(long.as_str()));
-        collector.add(Declared { name: "a", version, specifier, line: 2, ..Declared::default() });
-        let findings = collector.finish();
-        let [package] = findings.packages.as_slice() else { panic!("{findings:?}") };
-        assert_eq!((&package.version, &package.specifier), (&None, &None));
-        let lines: Vec<_> = findings.warnings.iter().filter_map(|warning| warning.line).collect();
-        assert_eq!(lines, [1, 2, 2]);
-    }
-
-    #[test]
-    fn no_warning_contains_a_part_of_a_secret() {
-        let file =
-            SourceFile { path: "requirements.txt", bytes: b"", budget: Budget::alone(1 << 30) };
-        let mut collector = Collector::new(file, Ecosystem::PyPi, Source::Manifest);
-        let line = format!("x https://user:{}@git.example/x", "secret".repeat(50));
-        collector.warn(1, format!("`{}` is odd", text::excerpt(&line)));
-        collector.warn(2, &line);
-        let messages: Vec<_> =
-            collector.finish().warnings.into_iter().map(|warning| warning.message).collect();
-        assert_eq!(messages, ["`x https://git.example/x` is odd", "x https://git.example/x"]);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 //! `COMMAND.txt` states how. For sources, which no package manager writes, it is code as real programs
 //! have it.
 
-use super::{Findings, Parser, REGISTRY, SourceFile, fuzz::read_alone, imports::SOURCES};
+use super::{Findings, Parser, SourceFile, every_parser, fuzz::read_alone};
 use crate::model::scan_result::{Package, Scope};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -28,7 +28,7 @@ pub(super) struct Case {
 pub(super) fn all() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem");
     let mut cases = Vec::new();
-    for parser in REGISTRY.iter().chain(SOURCES) {
+    for parser in every_parser() {
         collect(*parser, &root.join(parser.name()), &mut cases);
     }
     cases
@@ -89,7 +89,8 @@ fn show(findings: &Findings) -> String {
     lines.join("\n")
 }
 
-/// `name version|specifier scope direct line purl`, then the purls that it requires, each after ` > `.
+/// `name version|specifier scope direct line purl`, then the purls that it requires, each after ` > `, and
+/// after ` | ` the licenses and the beginnings of the digests.
 fn show_package(package: &Package) -> String {
     let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
     let scope = package.scope.map_or("-", Scope::as_str);
@@ -97,7 +98,22 @@ fn show_package(package: &Package) -> String {
     let line = package.line.unwrap_or_default();
     let purls = std::iter::once(&package.purl).chain(&package.requires);
     let purls: Vec<_> = purls.map(String::as_str).collect();
-    format!("{} {version} {scope} {direct} {line} {}", package.name, purls.join(" > "))
+    let stated: String = [&package.licenses, &package.hashes]
+        .into_iter()
+        .filter(|list| !list.is_empty())
+        .map(|list| format!(" | {}", abbreviated(list)))
+        .collect();
+    format!("{} {version} {scope} {direct} {line} {}{stated}", package.name, purls.join(" > "))
+}
+
+/// The texts, each cut to the length of a short digest, and how many more than two there are.
+fn abbreviated(texts: &[String]) -> String {
+    let shown = texts.iter().take(2).map(|text| text.chars().take(20).collect::<String>());
+    let mut shown: Vec<_> = shown.collect();
+    if let Some(more) = texts.len().checked_sub(shown.len()).filter(|more| *more > 0) {
+        shown.push(format!("{more} more"));
+    }
+    shown.join(", ")
 }
 
 #[test]
@@ -127,7 +143,7 @@ fn every_file_gives_the_expected_findings() {
 #[test]
 fn every_parser_has_the_same_cases() {
     let cases = all();
-    for parser in REGISTRY.iter().chain(SOURCES) {
+    for parser in every_parser() {
         for name in ["empty", "broken", "one", "many", "real"] {
             let has = cases.iter().any(|case| {
                 case.parser.name() == parser.name() && case.folder.iter().any(|part| part == name)

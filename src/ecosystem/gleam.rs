@@ -95,6 +95,7 @@ fn read_manifest(document: &Document<'_>, found: &mut Collector<'_>) {
         let direct = requirements.map(|requirements| requirements.contains_key(name));
         let declared = Declared { name, version, line, direct, ..Declared::default() };
         if let Some(taken) = found.take(Ecosystem::Hex, declared) {
+            found.hash(Some(taken), toml::string(table, "outer_checksum").unwrap_or_default());
             added.insert(name, taken);
         }
     }

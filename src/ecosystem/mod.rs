@@ -15,6 +15,7 @@
 mod aliases;
 #[cfg(test)]
 mod amplification;
+mod archive;
 mod bazel;
 mod bom;
 mod bower;
@@ -85,12 +86,13 @@ mod workspace;
 mod xml;
 mod yaml;
 
-pub use budget::Budget;
+pub use archive::archive_parser_for;
+pub use budget::{ArchiveLimits, Budget};
 pub use facts::{Fact, Facts};
 pub use git_modules::Gitlinks;
 pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
-pub use parser::{Findings, Pairing, Parser, SourceFile, read};
+pub use parser::{Findings, Pairing, Parser, SourceFile, read, read_archive};
 pub use project::Project;
 pub use yaml::value as yaml_value;
 
@@ -252,6 +254,12 @@ static STEPS: &[Step] = &[
     Step::Complete(locks::complete),
     Step::Resolve(imports::list_undeclared),
 ];
+
+/// The parsers of all kinds of files.
+#[cfg(any(test, fuzzing))]
+fn every_parser() -> impl Iterator<Item = &'static &'static dyn Parser> {
+    REGISTRY.iter().chain(imports::SOURCES).chain(archive::ARCHIVES)
+}
 
 /// The first parser that wants a file, by the path alone.
 pub fn parser_for(path: &str) -> Option<&'static dyn Parser> {

@@ -1,10 +1,9 @@
 //! Every parser on mutated and random files: the invariants of [`check_parser`] and linear time.
 
 use super::{
-    REGISTRY, SourceFile,
+    SourceFile, every_parser,
     fixtures::{self, Case},
     fuzz::{check_parser, read_alone},
-    imports::SOURCES,
 };
 use crate::fuzzing::{cases, mutation::Mutation, time_of};
 use proptest::prelude::*;
@@ -82,14 +81,14 @@ proptest! {
 
     #[test]
     fn random_bytes_satisfy_the_invariants(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        for parser in REGISTRY.iter().chain(SOURCES) {
+        for parser in every_parser() {
             check_parser(*parser, &bytes);
         }
     }
 
     #[test]
     fn random_tokens_satisfy_the_invariants(tokens in prop::collection::vec(prop::sample::select(TOKENS.as_slice()), 0..100)) {
-        for parser in REGISTRY.iter().chain(SOURCES) {
+        for parser in every_parser() {
             check_parser(*parser, tokens.concat().as_bytes());
         }
     }
@@ -123,7 +122,7 @@ fn check_repeated_tokens(part: usize) {
     ]) {
         let bytes = token.repeat(REPEATED / token.len());
         let file = SourceFile::alone("requirements.txt", bytes.as_bytes());
-        for parser in REGISTRY.iter().chain(SOURCES).skip(part).step_by(4) {
+        for parser in every_parser().skip(part).step_by(4) {
             let took = time_of(|| read_alone(*parser, file));
             assert!(took < MAX_TIME, "{}: {token:?}: {took:?}", parser.name());
         }
@@ -133,7 +132,7 @@ fn check_repeated_tokens(part: usize) {
 /// As [`check_repeated_tokens`], with lines of the parser's own format: whole, and cut behind an
 /// opening bracket or quote that nothing closes.
 fn check_repeated_lines(part: usize) {
-    for parser in REGISTRY.iter().chain(SOURCES).skip(part).step_by(4) {
+    for parser in every_parser().skip(part).step_by(4) {
         let cases = CASES.iter().filter(|case| case.parser.name() == parser.name());
         for case in cases.filter(|case| case.folder.ends_with("one")) {
             let text = String::from_utf8_lossy(&case.bytes);

@@ -1,7 +1,7 @@
 //! The interface of all parsers: [`SourceFile`] in, [`Findings`] out.
 
 use super::{
-    budget::Budget,
+    budget::{ArchiveLimits, Budget},
     facts::Fact,
     path::{file_name, folder_of},
     project::Project,
@@ -33,22 +33,48 @@ pub fn read(parser: &dyn Parser, path: &str, bytes: &[u8]) -> Findings {
     read_within(parser, SourceFile { path, bytes, budget: &budget })
 }
 
+/// Parses an archive within the limits of archives.
+pub fn read_archive(
+    parser: &dyn Parser,
+    path: &str,
+    bytes: &[u8],
+    limits: ArchiveLimits,
+) -> Findings {
+    let budget = Budget::of(bytes.len() as u64).of_archive(limits);
+    let file = SourceFile { path, bytes, budget: &budget };
+    if let Some(findings) = pointer(file) { findings } else { parsed(parser, file) }
+}
+
 /// As [`read`], within the caller's budget. A file that uses up the budget gets one warning.
 pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
-    if file.bytes.starts_with(LFS_POINTER) {
-        let message =
-            "a pointer of Git LFS: the content is not in the repository, and is not fetched";
-        let warnings = vec![file.warning(None, message)];
-        return Findings { warnings, unreadable: true, ..Findings::default() };
+    if let Some(findings) = pointer(file) {
+        return findings;
     }
     if file.bytes.len() > LARGE && !is_usual_text(file.bytes) {
         let message = format!(
             "not parsed: a file of more than {LARGE} bytes has to be UTF-8 with lines of at least \
              {SHORTEST_LINE} bytes on average"
         );
-        let warnings = vec![file.warning(None, message)];
-        return Findings { warnings, unreadable: true, ..Findings::default() };
+        return unreadable(file, message);
     }
+    parsed(parser, file)
+}
+
+/// The findings of a pointer of Git LFS in the place of a file.
+fn pointer(file: SourceFile<'_>) -> Option<Findings> {
+    file.bytes.starts_with(LFS_POINTER).then(|| {
+        let message =
+            "a pointer of Git LFS: the content is not in the repository, and is not fetched";
+        unreadable(file, message)
+    })
+}
+
+fn unreadable(file: SourceFile<'_>, message: impl Into<String>) -> Findings {
+    let warnings = vec![file.warning(None, message)];
+    Findings { warnings, unreadable: true, ..Findings::default() }
+}
+
+fn parsed(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
     let mut findings = parser.parse(file);
     if file.budget.was_used_up() {
         findings.warnings.push(file.warning(None, file.budget.message()));

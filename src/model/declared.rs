@@ -38,6 +38,10 @@ pub struct Declared<'a> {
     /// Of a requirement: the purl of the package in the lock file.
     #[serde(default)]
     pub resolved: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub licenses: Vec<Cow<'a, str>>,
+    #[serde(default)]
+    pub hashes: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Declared<'a> {
@@ -61,6 +65,8 @@ impl<'a> Declared<'a> {
             source: package.source,
             required: package.requires.len(),
             resolved: package.resolved.as_ref().map(Cow::from),
+            licenses: package.licenses.iter().map(Cow::from).collect(),
+            hashes: package.hashes.iter().map(Cow::from).collect(),
         }
     }
 }
@@ -154,7 +160,8 @@ mod tests {
         let whole = json!({
             "name": "a \"b\"", "version": "1", "specifier": "^1", "ecosystem": "npm", "purl": "pkg:npm/a@1",
             "file": "f", "line": 7, "direct": true, "scope": "dev", "source": "lockfile",
-            "requires": ["pkg:npm/b@1", "pkg:npm/\u{e4}@1"], "resolved": "pkg:npm/a@1", "more": [{}],
+            "requires": ["pkg:npm/b@1", "pkg:npm/\u{e4}@1"], "resolved": "pkg:npm/a@1",
+            "licenses": ["MIT"], "hashes": ["sha1:00"], "more": [{}],
         });
         let mut texts = vec![whole.clone()];
         for name in whole.as_object().unwrap().keys() {

@@ -33,6 +33,7 @@ pub enum ScanType {
 
 /// The options of a submission.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of a JSON object")]
 pub struct Options {
     /// The branch, tag or commit to scan; the default branch if absent.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +41,9 @@ pub struct Options {
     /// Whether imports in source files are read, too.
     #[serde(default)]
     pub deep: bool,
+    /// Whether committed archives and programs are read, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub archives: bool,
     /// Only for a group: whether its subgroups are scanned, too.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub include_subgroups: bool,
@@ -79,6 +83,7 @@ impl Default for Options {
         Self {
             reference: None,
             deep: false,
+            archives: false,
             include_subgroups: true,
             include: Vec::new(),
             exclude: Vec::new(),

@@ -139,6 +139,15 @@ pub struct Package {
     /// file has several versions of the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<String>,
+    /// The licenses that the file states for the package, each as an SPDX expression where it is one,
+    /// else as it is written (`model::license`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// The digests of the package's archives that the file states, sorted: `sha256:` or the name of
+    /// another algorithm, and hexadecimal digits (`model::digest`). A package that is published as
+    /// several archives has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashes: Vec<String>,
 }
 
 impl Package {
@@ -147,6 +156,7 @@ impl Package {
         let Self { name, version, specifier, ecosystem, purl, file, requires, resolved, .. } = self;
         let optional = version.iter().chain(specifier).chain(resolved);
         let texts = [name, purl, file].into_iter().chain(optional).chain(requires);
+        let texts = texts.chain(&self.licenses).chain(&self.hashes);
         ecosystem.as_str().len() + texts.map(String::len).sum::<usize>()
     }
 }
@@ -221,6 +231,8 @@ pub enum Source {
     Lockfile,
     Manifest,
     Import,
+    /// The package is in the repository, in a committed archive or program.
+    Archive,
 }
 
 /// A part of a file that could not be parsed; the rest of the file is used.

@@ -36,6 +36,18 @@ pub struct Limits {
     pub fetch_stall_timeout_secs: u64,
     /// Source files of one repository whose imports are read; the rest is reported as skipped.
     pub max_source_files: u64,
+    /// Bytes of one archive or program that is read, where a scan asks for them.
+    #[serde(default = "default_max_archive_bytes")]
+    pub max_archive_bytes: u64,
+    /// Entries in the directory of one archive.
+    #[serde(default = "default_max_archive_entries")]
+    pub max_archive_entries: u64,
+    /// Bytes that are unpacked of one archive: only metadata is.
+    #[serde(default = "default_max_archive_unpacked_bytes")]
+    pub max_archive_unpacked_bytes: u64,
+    /// Seconds of processor time for all archives of one repository.
+    #[serde(default = "default_max_archives_secs")]
+    pub max_archives_secs: u64,
     /// Packages of one repository.
     pub max_packages: u64,
     /// Bytes of one result file.
@@ -64,6 +76,22 @@ impl Limits {
 
 fn default_max_lock_file_bytes() -> u64 {
     64 << 20
+}
+
+fn default_max_archive_bytes() -> u64 {
+    64 << 20
+}
+
+fn default_max_archive_entries() -> u64 {
+    100_000
+}
+
+fn default_max_archive_unpacked_bytes() -> u64 {
+    16 << 20
+}
+
+fn default_max_archives_secs() -> u64 {
+    60
 }
 
 fn default_max_memory_bytes() -> u64 {
@@ -152,6 +180,9 @@ pub struct ScanTask {
     /// Whether imports in source files are read, in addition to manifests and lock files.
     #[serde(default)]
     pub deep: bool,
+    /// Whether committed archives and programs are read, too.
+    #[serde(default)]
+    pub archives: bool,
     /// [Patterns](super::pattern) of paths whose files are not read: a file or folder that matches one of
     /// them, and everything below it.
     #[serde(default)]

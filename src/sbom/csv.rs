@@ -40,6 +40,7 @@ pub fn row(repository: &str, package: &Declared<'_>) -> String {
         Source::Lockfile => "lockfile",
         Source::Manifest => "manifest",
         Source::Import => "import",
+        Source::Archive => "archive",
     };
     line([
         repository,
@@ -115,6 +116,8 @@ mod tests {
             source: Source::Lockfile,
             requires: Vec::new(),
             resolved: None,
+            licenses: Vec::new(),
+            hashes: Vec::new(),
         };
         let bare = Package {
             version: None,

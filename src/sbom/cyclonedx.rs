@@ -1,18 +1,21 @@
-//! `CycloneDX` 1.6 (ECMA-424) as JSON.
+//! `CycloneDX` 1.6 (ECMA-424) and 1.7 as JSON. For what is stated here the two differ in their number only.
 //!
 //! Input: findings, and the time. Output: one document with the repository or the group as its subject, a
 //! component for each package and, in a group, for each repository, the direct dependencies of each
 //! repository, and the dependencies of packages as far as lock files state them.
 //!
-//! Invariants: valid by `bom-1.6.schema.json`; every `bom-ref` is unique; unknown dependencies are omitted, not
-//! claimed to be empty. The serial number follows from the content, so two documents with one number differ
+//! Invariants: valid by the schema of the version; every `bom-ref` is unique, and reachable from the subject by
+//! `dependencies`; unknown dependencies are omitted, not claimed to be empty. The serial number follows from the content, so two documents with one number differ
 //! only in their time; it is the last member, because the content is not known before.
 
 use super::{
     components::Component,
+    facts::{Facts, Stated},
     findings::{Findings, Gone, Repository},
-    subject::{group_name, name_of, reason, web_address},
-    writer::{Commas, Cursor, Facts, List, Writer},
+    reach::Entries,
+    subject::{group_name, name_of, owner, reason, web_address},
+    supplier,
+    writer::{Commas, Cursor, List, Writer},
 };
 use crate::model::{
     repository::RepositoryStatus,
@@ -21,8 +24,28 @@ use crate::model::{
 };
 use serde_json::{Map, Value, json};
 
+/// The versions of the format.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Version {
+    V1_6,
+    V1_7,
+}
+
+impl Version {
+    fn number(self) -> &'static str {
+        match self {
+            Self::V1_6 => "1.6",
+            Self::V1_7 => "1.7",
+        }
+    }
+}
+
 /// Writes the document.
-pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -> Result<(), Gone> {
+pub(super) async fn write<F: Findings>(
+    writer: &mut Writer<F>,
+    version: Version,
+    now: Timestamp,
+) -> Result<(), Gone> {
     // The repositories of which files were excluded.
     let mut partial = Vec::new();
     let about = match &writer.group {
@@ -34,12 +57,15 @@ pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -
             repository(&first, &repository_reference(&first.name))
         }
     };
-    writer.put(
-        "{\"$schema\":\"http://cyclonedx.org/schema/bom-1.6.schema.json\",\
-         \"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\",\"version\":1,\"metadata\":",
-    );
+    let number = version.number();
+    writer.put(&format!(
+        "{{\"$schema\":\"http://cyclonedx.org/schema/bom-{number}.schema.json\",\
+         \"bomFormat\":\"CycloneDX\",\"specVersion\":\"{number}\",\"version\":1,\"metadata\":",
+    ));
     writer.json(&json!({
         "timestamp": time::format(now),
+        // Of the sources, before anything is built.
+        "lifecycles": [{ "phase": "pre-build" }],
         "tools": { "components": [{
             "type": "application",
             "name": env!("CARGO_PKG_NAME"),
@@ -168,9 +194,10 @@ async fn dependencies<F: Findings>(
     for at in 0..writer.findings.scanned() {
         listed.next(writer);
         let reference = references.scanned(writer, at)?;
+        let entries = Entries::of(writer, at).await?;
         let mut commas = depends_on(writer, &json!(reference));
         let mut cursor = Cursor::default();
-        while let Some(purl) = writer.direct(at, &mut cursor)? {
+        while let Some(purl) = writer.entry(at, &entries, &mut cursor)? {
             commas.next(writer);
             writer.json(&purl);
             writer.breathe().await;
@@ -260,6 +287,9 @@ fn repository(result: &Repository, reference: &str) -> Value {
     if let Some(commit) = &result.commit {
         members.insert("version".to_owned(), json!(commit));
     }
+    if let Some(owner) = owner(&result.git_url) {
+        members.insert("supplier".to_owned(), json!({ "name": owner }));
+    }
     if let Some(address) = web_address(&result.git_url) {
         let reference = json!([{ "type": "vcs", "url": address }]);
         members.insert("externalReferences".to_owned(), reference);
@@ -292,13 +322,34 @@ async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -
     let mut insert = |key: &str, value: Value| drop(members.insert(key.to_owned(), value));
     insert("type", json!("library"));
     insert("bom-ref", json!(component.purl));
-    // An npm scope is not a `group`: importers drop the group, or look for a package without the scope.
+    // With its scope, also in npm: importers that ignore `group` would take `@a/x` and `@b/x` for one.
     insert("name", json!(facts.name));
     if let Some(version) = &facts.version {
         insert("version", json!(version));
     }
     if let Some(scope) = scope(&facts) {
         insert("scope", json!(scope));
+    }
+    if let Some(supplier) = supplier::of(&component.purl) {
+        insert("supplier", json!({ "name": supplier.name }));
+    }
+    let hashes = facts.digests(["alg", "content"], |algorithm| algorithm.cyclonedx);
+    if !hashes.is_empty() {
+        insert("hashes", json!(hashes));
+    }
+    match facts.license() {
+        Stated::Nothing => {}
+        Stated::Expression(expression) => {
+            insert(
+                "licenses",
+                json!([{ "expression": expression, "acknowledgement": "declared" }]),
+            );
+        }
+        Stated::Texts(texts) => {
+            let named =
+                |name| json!({ "license": { "name": name, "acknowledgement": "declared" } });
+            insert("licenses", texts.into_iter().map(named).collect());
+        }
     }
     insert("purl", json!(component.purl));
     let text = Value::Object(members).to_string();

@@ -9,10 +9,10 @@
 
 use super::{
     components::Index,
-    cyclonedx,
+    cyclonedx::{self, Version},
     findings::{Findings, Gone},
     shared::{Budget, Shared, lock},
-    spdx,
+    spdx, spdx3,
     writer::Writer,
 };
 use crate::model::time::Timestamp;
@@ -28,8 +28,31 @@ use std::{
 pub enum Format {
     /// `CycloneDX` 1.6.
     CycloneDx,
+    /// `CycloneDX` 1.7.
+    CycloneDx17,
     /// SPDX 2.3.
     Spdx,
+    /// SPDX 3.0.1.
+    Spdx3,
+}
+
+impl Format {
+    /// The formats by the names under which users ask for them.
+    pub const NAMED: [(&'static str, Self); 4] = [
+        ("cyclonedx", Self::CycloneDx),
+        ("cyclonedx-1.7", Self::CycloneDx17),
+        ("spdx", Self::Spdx),
+        ("spdx-3.0.1", Self::Spdx3),
+    ];
+
+    /// The end of the name of a file, by the conventions of the formats.
+    pub fn file_ending(self) -> &'static str {
+        match self {
+            Self::CycloneDx | Self::CycloneDx17 => "cdx.json",
+            Self::Spdx => "spdx.json",
+            Self::Spdx3 => "spdx3.json",
+        }
+    }
 }
 
 /// A document that is being written; by default one that is finished.
@@ -57,8 +80,10 @@ impl<'f> Document<'f> {
         let mut writer = Writer::new(findings, group, budget, Arc::clone(&shared));
         let writing = async move {
             match format {
-                Format::CycloneDx => cyclonedx::write(&mut writer, now).await,
+                Format::CycloneDx => cyclonedx::write(&mut writer, Version::V1_6, now).await,
+                Format::CycloneDx17 => cyclonedx::write(&mut writer, Version::V1_7, now).await,
                 Format::Spdx => spdx::write(&mut writer, now).await,
+                Format::Spdx3 => spdx3::write(&mut writer, now).await,
             }
         };
         Self { writing: Some(Box::pin(writing)), shared }

@@ -2,9 +2,13 @@
 
 use super::{Budget, Document, Findings, Format, Gone, Repository, Visit};
 use crate::model::{
-    declared::Declared, repository::RepositoryStatus, scan_result::ScanResult, time::Timestamp,
+    declared::Declared,
+    repository::RepositoryStatus,
+    scan_result::{FileCounts, Package, ScanResult, Scope, Source},
+    time::Timestamp,
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The subject of a document.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +23,10 @@ pub(super) fn cyclonedx(subject: Subject<'_>, results: &[&ScanResult], now: Time
 
 pub(super) fn spdx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
     document(Format::Spdx, subject, results, now)
+}
+
+pub(super) fn spdx3(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
+    document(Format::Spdx3, subject, results, now)
 }
 
 fn document(
@@ -51,6 +59,57 @@ fn document(
         assert_eq!(make(budget, true), text, "with a budget of {most} bytes and freed memory");
     }
     serde_json::from_str(&text).unwrap()
+}
+
+/// A package of npm that a lock file has; `a` has a license and a digest, `b` a license that is no expression.
+pub(super) fn package(purl: &str, direct: bool, requires: &[&str]) -> Package {
+    let (name, version) = purl.trim_start_matches("pkg:npm/").split_once('@').unwrap();
+    let licenses = [("a", "MIT"), ("b", "our own")].into_iter();
+    let licenses = licenses.filter(|(of, _)| *of == name).map(|(_, license)| license);
+    Package {
+        name: name.to_owned(),
+        version: Some(version.to_owned()),
+        specifier: None,
+        ecosystem: "npm".into(),
+        purl: purl.to_owned(),
+        file: "package-lock.json".to_owned(),
+        line: Some(1),
+        direct: Some(direct),
+        scope: Some(Scope::Runtime),
+        source: Source::Lockfile,
+        resolved: None,
+        requires: requires.iter().map(|purl| (*purl).to_owned()).collect(),
+        licenses: licenses.map(str::to_owned).collect(),
+        hashes: (name == "a").then(|| format!("sha1:{}", "0a".repeat(20))).into_iter().collect(),
+    }
+}
+
+/// The result of a repository with two packages.
+pub(super) fn result(name: &str) -> ScanResult {
+    ScanResult {
+        schema: 1,
+        repo_index: 0,
+        repo_name: name.to_owned(),
+        git_url: format!("https://user:secret@git.example/group/{name}.git"),
+        commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+        dirty: false,
+        scanned_at: Timestamp::UNIX_EPOCH,
+        duration_ms: 1,
+        files: FileCounts::default(),
+        exclude_paths: Vec::new(),
+        packages: vec![
+            package(
+                "pkg:npm/a@1.0.0",
+                true,
+                &["pkg:npm/a@1.0.0", "pkg:npm/b@1.0.0", "pkg:npm/none@1"],
+            ),
+            package("pkg:npm/b@1.0.0", false, &[]),
+        ],
+        categories: BTreeMap::new(),
+        infrastructure_usage: BTreeMap::new(),
+        warnings: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// Results in memory, and the repositories without a result.

@@ -10,14 +10,18 @@ mod components;
 pub mod csv;
 mod cyclonedx;
 mod document;
+mod facts;
 mod findings;
 #[cfg(test)]
 mod in_memory;
 mod pretty;
+mod reach;
 mod shared;
 mod sorted;
 mod spdx;
+mod spdx3;
 mod subject;
+mod supplier;
 mod writer;
 
 pub use document::{Document, Format};

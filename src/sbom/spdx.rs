@@ -3,7 +3,7 @@
 //! Input: findings and the time. Output: one document that describes the repository, or each repository of
 //! a group, with a package for each component.
 //!
-//! Decisions. `DEPENDS_ON` states the direct dependencies of a repository, and the dependencies of packages
+//! Decisions. `CONTAINS` states what was found in a repository, so every package is reachable from one. `DEPENDS_ON` states the direct dependencies of a repository, and the dependencies of packages
 //! as far as lock files state them; that a package has no dependencies is unknown, so it is never claimed.
 //! Scopes and locations, for which SPDX has no members, are in comments.
 //!
@@ -12,8 +12,10 @@
 
 use super::{
     components::Component,
+    facts::{Facts, Stated},
     findings::{Findings, Gone, Repository},
-    subject::{group_name, name_of, reason, web_address},
+    subject::{group_name, name_of, owner, reason, web_address},
+    supplier,
     writer::{Commas, Cursor, List, Writer},
 };
 use crate::model::{repository::RepositoryStatus, scan_result::Scope, time::Timestamp};
@@ -102,12 +104,20 @@ async fn relationships<F: Findings>(writer: &mut Writer<F>) -> Result<(), Gone> 
     while let Some(component) = writer.next(last.as_deref()).await? {
         let id = package_id(&component.purl);
         // In order of the results, like the declarations.
-        let mut direct: Vec<u32> = Vec::new();
+        let (mut within, mut direct): (Vec<u32>, Vec<u32>) = Default::default();
         writer.each(&component, &mut |at, declared| {
+            if within.last() != Some(&at) {
+                within.push(at);
+            }
             if declared.direct == Some(true) && direct.last() != Some(&at) {
                 direct.push(at);
             }
         })?;
+        for at in within {
+            commas.next(writer);
+            writer.json(&relationship(&repository_id(at), "CONTAINS", &id));
+            writer.breathe().await;
+        }
         for at in direct {
             commas.next(writer);
             writer.json(&relationship(&repository_id(at), "DEPENDS_ON", &id));
@@ -146,13 +156,30 @@ fn repository(at: u32, result: &Repository) -> Value {
     if let Some(commit) = &result.commit {
         insert("versionInfo", json!(commit));
     }
-    let address = web_address(&result.git_url).map(|address| match &result.commit {
-        Some(commit) => format!("git+{address}@{commit}"),
-        None => format!("git+{address}"),
-    });
+    let address = download_location(result);
     insert("downloadLocation", json!(address.as_deref().unwrap_or("NOASSERTION")));
+    if let Some(owner) = owner(&result.git_url) {
+        insert("supplier", json!(format!("Organization: {owner}")));
+    }
     insert("filesAnalyzed", json!(false));
     insert("primaryPackagePurpose", json!("SOURCE"));
+    if let Some(comment) = comment(result) {
+        insert("comment", json!(comment));
+    }
+    Value::Object(members)
+}
+
+/// Where a repository can be downloaded, as SPDX writes a commit of git ("Package download location").
+pub(super) fn download_location(result: &Repository) -> Option<String> {
+    let address = web_address(&result.git_url)?;
+    Some(match &result.commit {
+        Some(commit) => format!("git+{address}@{commit}"),
+        None => format!("git+{address}"),
+    })
+}
+
+/// How the scanned files differ from those of the commit.
+pub(super) fn comment(result: &Repository) -> Option<String> {
     let mut comments = Vec::new();
     if result.dirty {
         comments.push("the commit with local changes".to_owned());
@@ -163,10 +190,41 @@ fn repository(at: u32, result: &Repository) -> Value {
         comments
             .push(format!("incomplete: {excluded} files were excluded from the scan ({patterns})"));
     }
-    if !comments.is_empty() {
-        insert("comment", json!(comments.join("; ")));
+    (!comments.is_empty()).then(|| comments.join("; "))
+}
+
+/// The comment of a repository of the group without a result.
+pub(super) fn comment_of_missing(missing: &RepositoryStatus) -> String {
+    format!("not scanned, so nothing of it is listed: {}", reason(missing))
+}
+
+/// The comment with the scopes of a component.
+pub(super) fn comment_of_scopes(facts: &Facts) -> Option<String> {
+    let scopes: Vec<_> = facts.scopes.iter().flatten().map(|scope| Scope::as_str(*scope)).collect();
+    (!scopes.is_empty()).then(|| format!("scope: {}", scopes.join(", ")))
+}
+
+/// Writes where a component is declared, as the inside of a string.
+pub(super) async fn declared_in<F: Findings>(
+    writer: &mut Writer<F>,
+    component: &Component,
+) -> Result<(), Gone> {
+    writer.put("declared in ");
+    let (mut cursor, mut last) = (Cursor::default(), None);
+    while let Some(declaration) = writer.declaration(component, &mut cursor)? {
+        let location = writer.location(&declaration)?;
+        if last.as_ref() != Some(&location) {
+            if last.is_some() {
+                writer.put(", ");
+            }
+            // A part of a longer string, so its quotes are removed.
+            let text = json!(location).to_string();
+            writer.put(text.get(1..text.len() - 1).unwrap_or_default());
+            last = Some(location);
+        }
+        writer.breathe().await;
     }
-    Value::Object(members)
+    Ok(())
 }
 
 /// A repository of the group without a result.
@@ -177,7 +235,7 @@ fn unknown(at: u32, missing: &RepositoryStatus) -> Value {
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": false,
         "primaryPackagePurpose": "SOURCE",
-        "comment": format!("not scanned, so nothing of it is listed: {}", reason(missing)),
+        "comment": comment_of_missing(missing),
     })
 }
 
@@ -193,28 +251,28 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
     insert("downloadLocation", json!("NOASSERTION"));
     insert("filesAnalyzed", json!(false));
     insert("primaryPackagePurpose", json!("LIBRARY"));
+    if let Some(supplier) = supplier::of(&component.purl) {
+        insert("supplier", json!(format!("Organization: {}", supplier.name)));
+    }
+    let checksums = facts.digests(["algorithm", "checksumValue"], |algorithm| algorithm.spdx);
+    if !checksums.is_empty() {
+        insert("checksums", json!(checksums));
+    }
+    match facts.license() {
+        Stated::Nothing => {}
+        Stated::Expression(expression) => insert("licenseDeclared", json!(expression)),
+        Stated::Texts(texts) => {
+            insert("licenseComments", json!(format!("declared as: {}", texts.join(", "))));
+        }
+    }
     let begin = Value::Object(members).to_string();
     writer.put(begin.strip_suffix('}').unwrap_or(&begin));
-    writer.put(",\"sourceInfo\":\"declared in ");
-    let (mut cursor, mut last) = (Cursor::default(), None);
-    while let Some(declaration) = writer.declaration(component, &mut cursor)? {
-        let location = writer.location(&declaration)?;
-        if last.as_ref() != Some(&location) {
-            if last.is_some() {
-                writer.put(", ");
-            }
-            // A part of a longer string, so its quotes are removed.
-            let text = json!(location).to_string();
-            writer.put(text.get(1..text.len() - 1).unwrap_or_default());
-            last = Some(location);
-        }
-        writer.breathe().await;
-    }
+    writer.put(",\"sourceInfo\":\"");
+    declared_in(writer, component).await?;
     writer.put("\",");
-    let scopes: Vec<_> = facts.scopes.iter().flatten().map(|scope| Scope::as_str(*scope)).collect();
-    if !scopes.is_empty() {
+    if let Some(comment) = comment_of_scopes(&facts) {
         writer.put("\"comment\":");
-        writer.json(&format!("scope: {}", scopes.join(", ")));
+        writer.json(&comment);
         writer.put(",");
     }
     writer.put("\"externalRefs\":");
@@ -229,140 +287,4 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        model::scan_result::{FileCounts, Package, ScanResult, Source},
-        sbom::in_memory::{Subject, cyclonedx, spdx},
-    };
-    use std::collections::BTreeMap;
-
-    fn package(purl: &str, direct: bool, requires: &[&str]) -> Package {
-        let (name, version) = purl.trim_start_matches("pkg:npm/").split_once('@').unwrap();
-        Package {
-            name: name.to_owned(),
-            version: Some(version.to_owned()),
-            specifier: None,
-            ecosystem: "npm".into(),
-            purl: purl.to_owned(),
-            file: "package-lock.json".to_owned(),
-            line: Some(1),
-            direct: Some(direct),
-            scope: Some(Scope::Runtime),
-            source: Source::Lockfile,
-            requires: requires.iter().map(|purl| (*purl).to_owned()).collect(),
-            resolved: None,
-        }
-    }
-
-    fn result(name: &str) -> ScanResult {
-        ScanResult {
-            schema: 1,
-            repo_index: 0,
-            repo_name: name.to_owned(),
-            git_url: format!("https://user:secret@git.example/group/{name}.git"),
-            commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
-            dirty: false,
-            scanned_at: Timestamp::UNIX_EPOCH,
-            duration_ms: 1,
-            files: FileCounts::default(),
-            exclude_paths: Vec::new(),
-            packages: vec![
-                package(
-                    "pkg:npm/a@1.0.0",
-                    true,
-                    &["pkg:npm/a@1.0.0", "pkg:npm/b@1.0.0", "pkg:npm/none@1"],
-                ),
-                package("pkg:npm/b@1.0.0", false, &[]),
-            ],
-            categories: BTreeMap::new(),
-            infrastructure_usage: BTreeMap::new(),
-            warnings: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    /// Breaks if a document does not say that files were excluded.
-    #[test]
-    fn excluded_files_make_a_document_incomplete() {
-        let mut part = result("shop");
-        part.exclude_paths = ["test", "docs/*"].map(str::to_owned).to_vec();
-        let whole = cyclonedx(Subject::Repository, &[&part], Timestamp::UNIX_EPOCH);
-        assert!(whole["compositions"].is_null(), "nothing was excluded: {whole:#}");
-        part.files.excluded = 3;
-        let document = spdx(Subject::Repository, &[&part], Timestamp::UNIX_EPOCH);
-        let comment = "incomplete: 3 files were excluded from the scan (test, docs/*)";
-        assert_eq!(document["packages"][0]["comment"], comment);
-        let bom = cyclonedx(Subject::Repository, &[&part], Timestamp::UNIX_EPOCH);
-        let of_one = json!([{ "aggregate": "incomplete", "assemblies": ["repository:shop"] }]);
-        assert_eq!(bom["compositions"], of_one);
-        let properties = json!([
-            { "name": "scanwatch:excluded-files", "value": "3" },
-            { "name": "scanwatch:exclude-path", "value": "test" },
-            { "name": "scanwatch:exclude-path", "value": "docs/*" },
-        ]);
-        assert_eq!(bom["metadata"]["component"]["properties"], properties);
-        let group = Subject::Group { name: "https://git.example/group", missing: &[] };
-        let bom = cyclonedx(group, &[&result("a"), &part], Timestamp::UNIX_EPOCH);
-        let of_group = json!([{ "aggregate": "incomplete", "assemblies": ["group:group", "repository:shop"] }]);
-        assert_eq!(bom["compositions"], of_group);
-    }
-
-    /// `from > to` for all dependencies, by the names of the packages.
-    fn dependencies(document: &Value) -> Vec<String> {
-        let packages = document["packages"].as_array().unwrap();
-        let name = |id: &Value| {
-            let package = packages.iter().find(|package| package["SPDXID"] == *id).unwrap();
-            package["name"].as_str().unwrap().to_owned()
-        };
-        let relationships = document["relationships"].as_array().unwrap().iter();
-        relationships
-            .filter(|relationship| relationship["relationshipType"] == "DEPENDS_ON")
-            .map(|relationship| {
-                format!(
-                    "{} > {}",
-                    name(&relationship["spdxElementId"]),
-                    name(&relationship["relatedSpdxElement"])
-                )
-            })
-            .collect()
-    }
-
-    #[test]
-    fn known_dependencies_are_listed() {
-        let one = result("shop");
-        let document = spdx(Subject::Repository, &[&one], Timestamp::UNIX_EPOCH);
-        assert_eq!(dependencies(&document), ["shop > a", "a > b"]);
-        assert_eq!(document["creationInfo"]["created"], "1970-01-01T00:00:00Z");
-        assert_eq!(document["name"], "shop");
-        assert!(!document.to_string().contains("secret"));
-    }
-
-    #[test]
-    fn a_group_is_described_by_its_repositories() {
-        let (one, two) = (result("shop"), result("web/site"));
-        let subject =
-            Subject::Group { name: "https://user:secret@git.example/group/", missing: &[] };
-        let document = spdx(subject, &[&one, &two], Timestamp::UNIX_EPOCH);
-        assert_eq!(dependencies(&document), ["shop > a", "web/site > a", "a > b"]);
-        assert_eq!(document["name"], "group");
-        let place = "declared in shop/package-lock.json, web/site/package-lock.json";
-        assert_eq!(document["packages"][2]["sourceInfo"], place);
-        assert!(!document.to_string().contains("secret"));
-    }
-
-    #[test]
-    fn a_group_is_one_component_that_depends_on_its_repositories() {
-        let (one, two) = (result("shop"), result("web/site"));
-        let subject = Subject::Group { name: "https://git.example/group", missing: &[] };
-        let bom = cyclonedx(subject, &[&one, &two], Timestamp::UNIX_EPOCH);
-        let expected = json!([
-            { "ref": "group:group", "dependsOn": ["repository:shop", "repository:web/site"] },
-            { "ref": "repository:shop", "dependsOn": ["pkg:npm/a@1.0.0"] },
-            { "ref": "repository:web/site", "dependsOn": ["pkg:npm/a@1.0.0"] },
-            { "ref": "pkg:npm/a@1.0.0", "dependsOn": ["pkg:npm/b@1.0.0"] },
-        ]);
-        assert_eq!(bom["dependencies"], expected);
-        assert_eq!(bom["components"].as_array().map(Vec::len), Some(4));
-    }
-}
+mod tests;

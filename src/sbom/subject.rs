@@ -4,6 +4,7 @@
 //! Invariants: no address contains credentials.
 
 use crate::model::repository::RepositoryStatus;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// The name of a group: of an address only the path.
@@ -28,6 +29,14 @@ pub(super) fn name_of(missing: &RepositoryStatus) -> String {
 pub(super) fn reason(missing: &RepositoryStatus) -> String {
     let state = missing.state.as_str();
     missing.error.as_ref().map_or_else(|| state.to_owned(), |error| format!("{state}: {error}"))
+}
+
+/// Who a repository belongs to: the first segment of its path, an account or a group of its forge.
+pub(super) fn owner(git_url: &str) -> Option<String> {
+    let address = Url::parse(git_url).ok().filter(Url::has_host)?;
+    let mut segments = address.path_segments()?;
+    let owner = segments.next().filter(|owner| !owner.is_empty())?;
+    segments.next().map(|_| percent_decode_str(owner).decode_utf8_lossy().into_owned())
 }
 
 /// A repository's address without credentials; none for a local folder and for `git@host:path`, which are

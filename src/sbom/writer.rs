@@ -6,16 +6,18 @@
 
 use super::{
     components::{Component, Next, each},
+    facts::Facts,
     findings::{Findings, Gone},
+    reach::Entries,
     shared::{Budget, Shared, lock},
     sorted::Sorted,
     subject::name_of,
 };
-use crate::model::{declared::Declared, scan_result::Scope};
+use crate::model::declared::Declared;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Serialize;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     future::poll_fn,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -51,16 +53,6 @@ pub(super) struct Declaration {
     pub(super) at: u32,
     pub(super) file: String,
     pub(super) line: Option<u32>,
-}
-
-/// The combined facts of all declarations of a component, without lists.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
-    pub(super) name: String,
-    pub(super) version: Option<String>,
-    pub(super) is_direct: bool,
-    /// None for a declaration without a scope.
-    pub(super) scopes: BTreeSet<Option<Scope>>,
 }
 
 impl<F: Findings> Writer<F> {
@@ -197,7 +189,6 @@ impl<F: Findings> Writer<F> {
     /// The combined facts of a component's declarations.
     pub(super) fn facts(&mut self, component: &Component) -> Result<Facts, Gone> {
         let mut facts = Facts::default();
-        let mut is_named = false;
         let (mut count, mut only) = (0_u64, None);
         self.each(component, &mut |at, package| {
             count += 1;
@@ -206,14 +197,7 @@ impl<F: Findings> Writer<F> {
                 let declaration = Declaration { at, file, line: package.line };
                 (declaration, package.specifier.as_ref().map(ToString::to_string))
             });
-            facts.is_direct |= package.direct == Some(true);
-            facts.scopes.insert(package.scope);
-            // A range has the name and version of the package that it resolves to.
-            if !is_named && package.purl == component.purl {
-                is_named = true;
-                facts.name = package.name.clone().into_owned();
-                facts.version = package.version.as_ref().map(ToString::to_string);
-            }
+            facts.add(&component.purl, package);
         })?;
         self.only = only;
         Ok(facts)
@@ -289,12 +273,17 @@ impl<F: Findings> Writer<F> {
         Ok(found.map(|text| String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// The next purl that a repository requires directly.
-    pub(super) fn direct(&mut self, at: u32, cursor: &mut Cursor) -> Result<Option<String>, Gone> {
+    /// The next purl at which the paths from a repository to its packages begin.
+    pub(super) fn entry(
+        &mut self,
+        at: u32,
+        entries: &Entries,
+        cursor: &mut Cursor,
+    ) -> Result<Option<String>, Gone> {
         let Self { findings, texts, .. } = self;
         let found = cursor.next(texts, |texts| {
             let is_valid = each(findings, at, &mut |purl, _, package| {
-                if package.direct == Some(true) {
+                if package.direct == Some(true) || entries.contains(purl) {
                     texts.push(purl.as_bytes(), (0, 0));
                 }
             })?;
@@ -375,7 +364,7 @@ impl Commas {
 }
 
 /// Yields the thread once.
-async fn suspended() {
+pub(super) async fn suspended() {
     let mut has_yielded = false;
     poll_fn(|_| {
         if std::mem::replace(&mut has_yielded, true) { Poll::Ready(()) } else { Poll::Pending }
@@ -383,7 +372,7 @@ async fn suspended() {
     .await;
 }
 
-fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

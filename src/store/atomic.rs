@@ -44,6 +44,25 @@ pub fn replace(
     write(staging, path, bytes, durability).map_err(StoreError::at("write", path))
 }
 
+/// Replaces a file of the user's own, and makes it durable. A new file has the permissions that the umask
+/// leaves; one that was there before keeps its permissions.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_own(staging: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let replace = || {
+        let mut file = new_file_of(staging, 0o666)?;
+        file.write_all(bytes)?;
+        if let Ok(old) = std::fs::metadata(path) {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        flush_place(path)
+    };
+    replace().map_err(StoreError::at("write", path))
+}
+
 /// Replaces `path` by `value` as JSON, indented by 2.
 pub fn replace_json(
     staging: &Path,
@@ -122,11 +141,14 @@ fn make(
 
 /// A new file with a unique name; it is removed on drop.
 pub(super) fn new_file(staging: &Path) -> io::Result<NamedTempFile> {
+    // The folder's mode protects the file; operators who may enter the folder may read it.
+    new_file_of(staging, 0o640)
+}
+
+fn new_file_of(staging: &Path, mode: u32) -> io::Result<NamedTempFile> {
     // Opened here and not by the crate, so that errors are the system's own.
     tempfile::Builder::new().prefix("write-").make_in(staging, |path| {
-        let mut options = OpenOptions::new();
-        // The folder's mode protects the file; operators who may enter the folder may read it.
-        options.read(true).write(true).create_new(true).mode(0o640).open(path)
+        OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
     })
 }
 

@@ -82,6 +82,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         update_interval_secs: config.scanner.update_interval_secs,
         progress_interval_ms: config.scanner.progress_interval_ms,
         deep: options.deep,
+        archives: options.archives,
         exclude_paths,
         no_ignore: options.no_ignore,
         limits: config.limits,

@@ -22,6 +22,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
         update_interval_secs: 30,
         progress_interval_ms: 500,
         deep: false,
+        archives: false,
         exclude_paths: Vec::new(),
         no_ignore: false,
         limits: Limits {
@@ -35,6 +36,10 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
             connect_timeout_secs: 30,
             fetch_stall_timeout_secs: 30,
             max_source_files: 1000,
+            max_archive_bytes: 1 << 20,
+            max_archive_entries: 1000,
+            max_archive_unpacked_bytes: 1 << 20,
+            max_archives_secs: 60,
             max_packages: 1000,
             max_result_bytes: 1 << 20,
             max_memory_bytes: 2 << 30,

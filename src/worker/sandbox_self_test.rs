@@ -132,6 +132,7 @@ fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanT
         update_interval_secs: 30,
         progress_interval_ms: 500,
         deep: false,
+        archives: false,
         exclude_paths: Vec::new(),
         no_ignore: false,
         limits: *limits,

@@ -291,6 +291,7 @@ impl<'a> Session<'a> {
             parser_for: self.parser_for,
             exclude: &self.exclude,
             deep: self.task.deep,
+            archives: self.task.archives,
             categories: &self.task.categories,
         }
     }

@@ -28,6 +28,8 @@ pub struct Standalone {
     pub update_interval_secs: u64,
     /// Whether imports in source files are read too.
     pub deep: bool,
+    /// Whether committed archives and programs are read, too.
+    pub archives: bool,
     /// Patterns of paths whose files are not read.
     pub exclude_paths: Vec<String>,
     /// Whether files of a local work tree that git ignores are read, too.
@@ -64,6 +66,7 @@ impl Standalone {
             update_interval_secs: self.update_interval_secs,
             progress_interval_ms: 500,
             deep: self.deep,
+            archives: self.archives,
             exclude_paths: self.exclude_paths,
             no_ignore: self.no_ignore,
             limits: self.limits,
@@ -129,6 +132,7 @@ mod tests {
             result_file: sample.result_file.clone(),
             update_interval_secs: 30,
             deep: true,
+            archives: false,
             exclude_paths: Vec::new(),
             no_ignore: false,
             limits: sample.limits,

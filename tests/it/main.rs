@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod all_events;
 #[cfg(test)]
+mod archives;
+#[cfg(test)]
 mod behind_proxies;
 #[cfg(test)]
 mod bombs;

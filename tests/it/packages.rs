@@ -204,7 +204,7 @@ fn a_release_has_sums_and_bills_of_materials() {
         }
         assert!(!text.contains("pkg:npm/"), "{}: packages of the tests", document.display());
     }
-    sbom::judge(documents);
+    sbom::judge(["cyclonedx", "spdx"].into_iter().zip(documents));
 }
 
 /// Breaks if the documented static binary cannot be built, or needs a library. Only where the

@@ -1,5 +1,6 @@
-//! Bills of materials validated by third-party programs: `CycloneDX` by the official JSON schema of
-//! 1.6, in its strict form, SPDX by the reference implementation of 2.3.
+//! Bills of materials validated by third-party programs: `CycloneDX` by the official JSON schemas of
+//! 1.6 and 1.7, in their strict form, SPDX by the reference implementations of 2.3 and 3.0.1, and both versions of SPDX by the
+//! checker of NTIA's minimum elements.
 
 use crate::support::{
     files,
@@ -12,22 +13,56 @@ use tempfile::TempDir;
 
 /// Validates a document with the schema published by the authors of the format.
 const JUDGE: &str = r"
-import sys
+import json, sys
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
-cyclonedx, spdx = sys.argv[1:]
-problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(cyclonedx).read())
-assert problem is None, problem
-problems = validate_full_spdx_document(parse_file(spdx))
-assert not problems, [str(problem) for problem in problems[:5]]
+from ntia_conformance_checker import SbomChecker
+documents = dict(argument.split('=', 1) for argument in sys.argv[1:])
+of = lambda names: [(documents[name], version) for name, version in names.items() if name in documents]
+for file, version in of({'cyclonedx': SchemaVersion.V1_6, 'cyclonedx-1.7': SchemaVersion.V1_7}):
+    text = open(file).read()
+    problem = JsonStrictValidator(version).validate_str(text)
+    assert problem is None, problem
+    document = json.loads(text)
+    known = {component['bom-ref'] for component in document['components']}
+    edges = {one['ref']: one['dependsOn'] for one in document['dependencies']}
+    seen, left = set(), [document['metadata']['component']['bom-ref']]
+    while left:
+        one = left.pop()
+        if one not in seen:
+            seen.add(one)
+            left.extend(edges.get(one, []))
+    assert known <= seen, sorted(known - seen)[:5]
+if 'spdx' in documents:
+    problems = validate_full_spdx_document(parse_file(documents['spdx']))
+    assert not problems, [str(problem) for problem in problems[:5]]
+for file, version in of({'spdx': 'spdx2', 'spdx-3.0.1': 'spdx3'}):
+    checker = SbomChecker(file, sbom_spec=version)
+    assert not checker.parsing_errors, checker.parsing_errors
+    assert not checker.validation_messages, checker.validation_messages[:5]
+    assert not checker.conformance_messages, checker.conformance_messages[:5]
+    assert checker.doc_author and checker.doc_timestamp and checker.doc_version
+    assert checker.dependency_relationships and checker.components_evaluated
+    assert not checker.floating_component_ids, checker.floating_component_ids
+    assert not checker.has_unknown_pointers, checker.unknown_pointer_edges
+    assert not checker.components_without_names
+    assert not checker.components_without_identifiers
 ";
 
-const FORMATS: [&str; 2] = ["cyclonedx", "spdx"];
+const FORMATS: [&str; 4] = ["cyclonedx", "cyclonedx-1.7", "spdx", "spdx-3.0.1"];
 
-pub(crate) fn judge([cyclonedx, spdx]: [PathBuf; 2]) {
-    run_script(JUDGE, &[&cyclonedx, &spdx]);
+/// A name by which the reference implementation knows the format.
+fn file_name(format: &str) -> String {
+    format!("{format}.spdx.json")
+}
+
+/// Has documents validated, each by its format and its file.
+pub(crate) fn judge<'f>(documents: impl IntoIterator<Item = (&'f str, PathBuf)>) {
+    let named = documents.into_iter().map(|(format, path)| format!("{format}={}", path.display()));
+    let named: Vec<PathBuf> = named.map(PathBuf::from).collect();
+    run_script(JUDGE, &named.iter().map(PathBuf::as_path).collect::<Vec<_>>());
 }
 
 /// Breaks if a declaration in any manifest format makes a document invalid: a folder with a file of
@@ -39,9 +74,9 @@ fn documents_of_all_formats_together_are_valid() {
     judge(FORMATS.map(|format| {
         let mut scan = program(env!("CARGO_BIN_EXE_scanwatch"));
         scan.args(["scan", "--format", format]).arg(&fixtures).current_dir(place.path());
-        let path = place.path().join(format!("{format}.spdx.json"));
+        let path = place.path().join(file_name(format));
         files::write(&path, succeed(&mut scan).stdout);
-        path
+        (format, path)
     }));
 }
 
@@ -66,11 +101,10 @@ async fn documents_of_a_group_and_of_a_repository_are_valid() {
         let mut documents = Vec::new();
         for format in FORMATS {
             let answer = server.get(&format!("{of}?format={format}")).await.expect(200);
-            let path = server.file(&format!("{format}.spdx.json"));
+            let path = server.file(&file_name(format));
             files::write(&path, answer.text);
-            documents.push(path);
+            documents.push((format, path));
         }
-        let documents = <[PathBuf; 2]>::try_from(documents).unwrap();
         tokio::task::spawn_blocking(move || judge(documents)).await.unwrap();
     }
 }

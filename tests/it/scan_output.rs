@@ -57,7 +57,7 @@ fn outputs_that_cannot_be_written_are_refused_before_the_scan() {
         ("missing/bom.json", "`missing/bom.json`"),
         ("project", "it is a folder"),
         ("json=project", "it is a folder"),
-        ("xml=bom.xml", "formats: table, json, cyclonedx, spdx, csv"),
+        ("xml=bom.xml", "formats: table, json, cyclonedx, cyclonedx-1.7, spdx, spdx-3.0.1, csv"),
         ("locked/bom.json", "`locked/bom.json`"),
     ] {
         if is_root && output.starts_with("locked") {
@@ -98,6 +98,23 @@ fn several_formats_are_written_by_one_scan() {
         assert_eq!(result["packages"].as_array().unwrap().len(), 3);
     }
     assert!(!home.path().join("json").exists() && !home.path().join("-").exists());
+}
+
+/// Breaks if a result is less readable than the user's other files, or if a file of theirs loses its permissions.
+#[test]
+fn a_result_has_the_permissions_of_the_users_files() {
+    let home = folder_with(PROJECT);
+    let mode = |name: &str| home.path().join(name).metadata().unwrap().permissions().mode();
+    files::write(&home.path().join("usual"), "");
+    files::write(&home.path().join("own.json"), "{}");
+    let own = PermissionsExt::from_mode(0o604);
+    std::fs::set_permissions(home.path().join("own.json"), own).unwrap();
+    let outputs = ["scan", "project", "-o", "json=new.json", "-o", "spdx=own.json"];
+    let ran = run(home.path(), &outputs);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(mode("new.json"), mode("usual"));
+    assert_eq!(mode("own.json") & 0o777, 0o604);
+    assert!(files::json(&home.path().join("own.json")).unwrap()["spdxVersion"].is_string());
 }
 
 /// Breaks if the table has more than packages, is cut where it is not read by a person, or if the

@@ -46,7 +46,12 @@ const OF_A_REPOSITORY: Template<2> =
     Template::new("/scan/{id}/repositories/{n}/sbom", [JOB_ID, INDEX]);
 
 /// The formats of `?format=`; the first is the default.
-const FORMATS: [&str; 2] = ["cyclonedx", "spdx"];
+const FORMATS: [&str; 4] = [
+    sbom::Format::NAMED[0].0,
+    sbom::Format::NAMED[1].0,
+    sbom::Format::NAMED[2].0,
+    sbom::Format::NAMED[3].0,
+];
 
 /// The parameters.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -58,22 +63,12 @@ struct Formatted {
 
 /// The requested format.
 fn format_of(asked: &Formatted) -> Result<sbom::Format, ApiError> {
-    match asked.format.as_deref() {
-        None | Some("cyclonedx") => Ok(sbom::Format::CycloneDx),
-        Some("spdx") => Ok(sbom::Format::Spdx),
-        Some(_) => {
-            let formats = FORMATS.join(", ");
-            Err(ApiError::bad_request(format!("Invalid format. Must be one of: {formats}")))
-        }
-    }
-}
-
-/// The file name extension of a format.
-fn extension(format: sbom::Format) -> &'static str {
-    match format {
-        sbom::Format::CycloneDx => "cdx.json",
-        sbom::Format::Spdx => "spdx.json",
-    }
+    let Some(asked) = &asked.format else { return Ok(sbom::Format::CycloneDx) };
+    let named = sbom::Format::NAMED.iter().find(|(name, _)| name == asked);
+    named.map(|(_, format)| *format).ok_or_else(|| {
+        let formats = FORMATS.join(", ");
+        ApiError::bad_request(format!("Invalid format. Must be one of: {formats}"))
+    })
 }
 
 /// The routes of this file.
@@ -84,7 +79,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .query::<Formatted>()
             .answers(
                 StatusCode::OK,
-                Answer::json::<Map<String, Value>>("CycloneDX 1.6, or SPDX 2.3.")
+                Answer::json::<Map<String, Value>>("CycloneDX 1.6 or 1.7, or SPDX 2.3 or 3.0.1.")
                     .header("Content-Disposition", "A file name for the download."),
             )
             .refuses(StatusCode::BAD_REQUEST, refusal)
@@ -131,7 +126,7 @@ async fn of_job(call: Call<1>, asked: Formatted) -> Result<Response, ApiError> {
     let numbers =
         |of: Vec<(u32, RepoState)>| of.into_iter().map(|repository| repository.0).collect();
     let group = is_group(&job, &facts).then(|| facts.url.as_deref().unwrap_or_default().to_owned());
-    let name = format!("scanwatch-{}.{}", facts.id, extension(format));
+    let name = format!("scanwatch-{}.{}", facts.id, format.file_ending());
     document(&call, &job, [numbers(scanned), numbers(missing)], group, format, &name).await
 }
 
@@ -143,7 +138,7 @@ async fn of_repository(call: Call<2>, asked: Formatted) -> Result<Response, ApiE
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
     }
-    let name = format!("scanwatch-{}-{}.{}", job.id(), status.index, extension(format));
+    let name = format!("scanwatch-{}-{}.{}", job.id(), status.index, format.file_ending());
     document(&call, &job, [vec![status.index], Vec::new()], None, format, &name).await
 }
 

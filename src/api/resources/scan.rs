@@ -92,6 +92,8 @@ body! {
         "ref" => reference: Option<String>,
         /// Whether to search source files for imports too.
         "deep" => deep: Option<bool>,
+        /// Whether to read committed archives (jar, wheel, nupkg) and programs of Go and Rust too.
+        "archives" => archives: Option<bool>,
         /// For a group: whether to scan its subgroups too; the default is true.
         "include_subgroups" => include_subgroups: Option<bool>,
         /// For a group: scan only repositories whose path below the group matches one of these
@@ -160,6 +162,7 @@ async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, Api
     let options = Options {
         reference: sent.reference.clone(),
         deep: sent.deep.unwrap_or(false),
+        archives: sent.archives.unwrap_or(false),
         include_subgroups: sent.include_subgroups.unwrap_or(true),
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),

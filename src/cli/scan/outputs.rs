@@ -5,10 +5,7 @@
 //! replaces a file as a whole, and a partial one never does.
 
 use super::super::output;
-use crate::store::{
-    atomic::{Durability, replace},
-    chain,
-};
+use crate::store::{atomic::replace_own, chain};
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use std::{
@@ -29,9 +26,15 @@ pub(super) enum Format {
     /// CycloneDX 1.6 JSON; one repository or group at a time.
     #[value(alias = "cyclonedx-json")]
     Cyclonedx,
+    /// CycloneDX 1.7 JSON; one repository or group at a time.
+    #[value(name = "cyclonedx-1.7")]
+    Cyclonedx17,
     /// SPDX 2.3 JSON; one repository or group at a time.
     #[value(alias = "spdx-json")]
     Spdx,
+    /// SPDX 3.0.1 JSON-LD; one repository or group at a time.
+    #[value(name = "spdx-3.0.1")]
+    Spdx3,
     /// One line per package, for all targets.
     Csv,
 }
@@ -45,7 +48,9 @@ impl Format {
     pub(super) fn single_target_name(self) -> Option<&'static str> {
         match self {
             Self::Cyclonedx => Some("cyclonedx"),
+            Self::Cyclonedx17 => Some("cyclonedx-1.7"),
             Self::Spdx => Some("spdx"),
+            Self::Spdx3 => Some("spdx-3.0.1"),
             Self::Table | Self::Json | Self::Csv => None,
         }
     }
@@ -201,7 +206,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         Err(_) => absolute(path).context("cannot determine the working directory")?,
     };
     let folder = target.parent().unwrap_or(&target);
-    replace(folder, &target, bytes, Durability::Flushed).map_err(|error| anyhow!(chain(&error)))
+    replace_own(folder, &target, bytes).map_err(|error| anyhow!(chain(&error)))
 }
 
 #[cfg(test)]

@@ -55,7 +55,9 @@ impl Results<'_> {
             Format::Json if self.group.is_none() => pretty(&results().next())?,
             Format::Json => pretty(&self.list()?)?,
             Format::Cyclonedx => self.document(sbom::Format::CycloneDx)?,
+            Format::Cyclonedx17 => self.document(sbom::Format::CycloneDx17)?,
             Format::Spdx => self.document(sbom::Format::Spdx)?,
+            Format::Spdx3 => self.document(sbom::Format::Spdx3)?,
             Format::Csv => {
                 let rows = results().flat_map(|result| {
                     let packages = result.packages.iter().map(Declared::of);

@@ -1,12 +1,7 @@
 //! A small sample of each YAML format, with each place in which the format names something.
 
 /// Parser, path and text. A format with several kinds of files has several samples.
-pub(super) const SAMPLES: [(&str, &str, &str); 26] = [
-pub(super) const SAMPLES: [(&str, &str, &str); 24] = [
-pub(super) const SAMPLES: [(&str, &str, &str); 27] = [
-pub(super) const SAMPLES: [(&str, &str, &str); 28] = [
-pub(super) const SAMPLES: [(&str, &str, &str); 32] = [
-pub(super) const SAMPLES: [(&str, &str, &str); 33] = [
+pub(super) const SAMPLES: &[(&str, &str, &str)] = &[
     (
         "kubernetes",
         "k8s/a.yaml",

@@ -118,14 +118,26 @@ fn of_json<'a>(component: &'a Node<'_>) -> Component<'a> {
     });
     let purl = component.text("purl").map(Cow::Borrowed);
     let reference = component.text("bom-ref").or_else(|| component.text("purl"));
-    Component {
+    let licenses = component.elements("licenses").filter_map(|choice| {
+        let named = choice.get("license");
+        let named = named.and_then(|license| license.text("id").or_else(|| license.text("name")));
+        choice.text("expression").or(named).map(Cow::Borrowed)
+    });
+    let mut read = Component {
         reference: Cow::Borrowed(reference.unwrap_or_default()),
         purl,
         name: Cow::Borrowed(component.text("name").unwrap_or_default()),
         version: component.text("version").map(Cow::Borrowed),
         line: component.line,
         scope: if is_dev { Some(Scope::Dev) } else { scope_of(component.text("scope")) },
+        licenses: licenses.collect(),
+        digests: Vec::new(),
+    };
+    for hash in component.elements("hashes") {
+        let part = |key: &str| hash.text(key).unwrap_or_default();
+        read.digest(part("alg"), part("content"));
     }
+    read
 }
 
 fn of_xml<'t>(root: Element<'t, '_>) -> Document<'t> {
@@ -151,14 +163,26 @@ fn of_xml<'t>(root: Element<'t, '_>) -> Document<'t> {
             continue;
         }
         let reference = component.attribute("bom-ref").map(owned).or_else(|| purl.clone());
-        document.components.push(Component {
+        let choices = component.descend(&["licenses"]).into_iter().flat_map(Element::children);
+        let licenses = choices.filter_map(|choice| {
+            let named = || choice.child("id").or_else(|| choice.child("name"));
+            let stating = if choice.name() == "expression" { Some(choice) } else { named() };
+            stating.map(|element| Cow::Borrowed(element.text()))
+        });
+        let mut read = Component {
             reference: reference.unwrap_or_default(),
             purl,
             name: text("name").unwrap_or_default(),
             version: text("version"),
             line: component.line(),
             scope: scope_of(text("scope").as_deref()),
-        });
+            licenses: licenses.collect(),
+            digests: Vec::new(),
+        };
+        for hash in component.descend(&["hashes", "hash"]) {
+            read.digest(&hash.attribute("alg").unwrap_or_default(), hash.text());
+        }
+        document.components.push(read);
     }
     document.components.sort_by_key(|component| component.line);
     for dependency in root.descend(&["dependencies", "dependency"]) {

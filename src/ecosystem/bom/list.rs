@@ -28,6 +28,21 @@ pub(super) struct Component<'a> {
     pub(super) version: Option<Cow<'a, str>>,
     pub(super) line: u32,
     pub(super) scope: Option<Scope>,
+    /// Each an expression or another text.
+    pub(super) licenses: Vec<Cow<'a, str>>,
+    /// As `algorithm:digits`.
+    pub(super) digests: Vec<String>,
+}
+
+impl Component<'_> {
+    /// Records a digest, with the algorithm's name in any of its spellings: `SHA-256`, `SHA256`.
+    pub(super) fn digest(&mut self, algorithm: &str, digits: &str) {
+        /// Longer texts are no digests.
+        const LONGEST: usize = 200;
+        if algorithm.len().max(digits.len()) < LONGEST {
+            self.digests.push(format!("{}:{digits}", algorithm.replace('-', "")));
+        }
+    }
 }
 
 /// The components and dependencies of a document.
@@ -108,7 +123,11 @@ fn take(
     let version = parsed.version.as_deref().or(component.version.as_deref());
     let scope = component.scope;
     let declared = Declared { name: &name, version, line, direct, scope, ..Declared::default() };
-    found.take_as(parsed.kind.as_str().into(), declared, |version| parsed.write(version))
+    let kind = parsed.kind.as_str().into();
+    let added = found.take_as(kind, declared, |version| parsed.write(version));
+    component.licenses.iter().for_each(|license| found.license(added, license));
+    component.digests.iter().for_each(|digest| found.hash(added, digest));
+    added
 }
 
 /// A decoded purl.

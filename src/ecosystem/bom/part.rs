@@ -12,6 +12,7 @@ pub(super) enum Role {
     Relationships,
     Packages,
     References,
+    Checksums,
 }
 
 /// The lists and elements that have been read; the flag is true for elements.

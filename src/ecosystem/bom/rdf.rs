@@ -199,7 +199,7 @@ impl<'t> Graph<'t> {
                     name: Cow::Borrowed(text("name").unwrap_or_default()),
                     version: text("versionInfo").and_then(known).map(Cow::Borrowed),
                     line: resource.line,
-                    scope: None,
+                    ..Component::default()
                 });
             }
             let related = resource.values("relationship", budget).filter_map(Value::resource);

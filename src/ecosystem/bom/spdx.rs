@@ -33,14 +33,20 @@ pub(super) fn read<'t, P: Part<'t>>(root: P, found: &mut Collector<'_>) {
         let mut purls = references
             .into_iter()
             .filter(|reference| reference.text("referenceType").is_some_and(is_purl));
-        components.push(Component {
+        let mut read = Component {
             reference: Cow::Borrowed(package.text("SPDXID").unwrap_or_default()),
             purl: purls.find_map(|reference| reference.text("referenceLocator")).map(Cow::Borrowed),
             name: Cow::Borrowed(package.text("name").unwrap_or_default()),
             version: package.text("versionInfo").and_then(known).map(Cow::Borrowed),
             line: package.line(),
-            scope: None,
-        });
+            licenses: stated_license(package.text("licenseDeclared")),
+            ..Component::default()
+        };
+        for checksum in package.list("checksums", Role::Checksums, &mut seen) {
+            let part = |key: &str| checksum.text(key).unwrap_or_default();
+            read.digest(part("algorithm"), part("checksumValue"));
+        }
+        components.push(read);
     }
     relations.document(components).list(found);
 }
@@ -48,6 +54,12 @@ pub(super) fn read<'t, P: Part<'t>>(root: P, found: &mut Collector<'_>) {
 /// Whether a type of references is that of purls: the word itself, or an address that ends with it.
 pub(super) fn is_purl(kind: &str) -> bool {
     kind.rsplit(['/', '#']).next() == Some("purl")
+}
+
+/// The license that a document states, without references to texts that only it has.
+pub(super) fn stated_license(value: Option<&str>) -> Vec<Cow<'_, str>> {
+    let stated = value.and_then(known).filter(|text| !text.starts_with("LicenseRef-"));
+    stated.map(Cow::Borrowed).into_iter().collect()
 }
 
 /// A value, unless it is empty, `NOASSERTION` or `NONE`.
@@ -154,12 +166,17 @@ fn package_of_graph<'a>(element: &'a Node<'_>) -> Component<'a> {
         identifiers.find(of_purl)?.text("identifier")
     });
     let reference = element.text("spdxId").or_else(|| element.text("@id")).unwrap_or_default();
-    Component {
+    let mut read = Component {
         reference: Cow::Borrowed(reference),
         purl: purl.map(Cow::Borrowed),
         name: Cow::Borrowed(element.text("name").unwrap_or_default()),
         version: element.text("software_packageVersion").and_then(known).map(Cow::Borrowed),
         line: element.line,
-        scope: None,
+        ..Component::default()
+    };
+    for hash in element.elements("verifiedUsing") {
+        let part = |key: &str| hash.text(key).unwrap_or_default();
+        read.digest(part("algorithm"), part("hashValue"));
     }
+    read
 }

@@ -6,7 +6,7 @@
 use super::{
     collector,
     list::Component,
-    spdx::{Relations, is_purl, known},
+    spdx::{Relations, is_purl, known, stated_license},
 };
 use crate::ecosystem::{Findings, Parser, SourceFile, path::file_name, text};
 use std::borrow::Cow;
@@ -103,6 +103,12 @@ impl<'a> Reader<'a> {
         let Some(package) = self.components.last_mut().filter(|_| self.in_package) else { return };
         match tag {
             "SPDXID" => package.reference = Cow::Borrowed(value),
+            "PackageLicenseDeclared" => package.licenses = stated_license(Some(value)),
+            // `SHA1: digits`
+            "PackageChecksum" => {
+                let (algorithm, digits) = value.split_once(':').unwrap_or_default();
+                package.digest(algorithm.trim(), digits.trim());
+            }
             "PackageVersion" => package.version = known(value).map(Cow::Borrowed),
             // `PACKAGE-MANAGER purl pkg:…`
             "ExternalRef" if package.purl.is_none() => {

@@ -48,6 +48,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     for entry in toml::elements(&document.root, "package") {
         let taken = read_entry(entry, document, direct.as_ref(), found);
         if let (Some(taken), Some(table)) = (taken, entry.get_ref().as_table()) {
+            found.hash(Some(taken), toml::string(table, "checksum").unwrap_or_default());
             added.extend(references(table).map(|reference| (reference, taken)));
             *versions.entry(toml::string(table, "name").unwrap_or_default()).or_default() += 1;
         }

@@ -62,7 +62,7 @@ fn read_package(package: &Member<'_, '_>, found: &mut Collector<'_>) {
         Some("direct overridden") => (Some(true), None),
         _ => (None, None),
     };
-    found.add(Declared {
+    let declared = Declared {
         // Another registry may use a different name for the package.
         name: described("name").unwrap_or(package.key),
         version,
@@ -70,5 +70,7 @@ fn read_package(package: &Member<'_, '_>, found: &mut Collector<'_>) {
         direct,
         scope,
         ..Declared::default()
-    });
+    };
+    let added = found.take(Ecosystem::Pub, declared);
+    found.hash(added, described("sha256").unwrap_or_default());
 }

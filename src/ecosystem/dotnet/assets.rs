@@ -9,7 +9,7 @@ use super::{
 };
 use crate::ecosystem::{Findings, Parser, SourceFile, collect::Collector, json, path::file_name};
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Reads `project.assets.json`.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
     let targets = root.get("targets").and_then(|targets| targets.members()).unwrap_or_default();
     // Without targets, the list of restored libraries remains.
     let libraries = root.get("libraries").filter(|_| targets.is_empty());
+    let restored: HashMap<&str, &str> = root
+        .get("libraries")
+        .and_then(|libraries| libraries.members())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|library| Some((library.key.as_ref(), library.value.text("sha512")?)))
+        .collect();
     for target in targets.iter().map(|target| &target.value).chain(libraries) {
         let mut nodes = Vec::new();
         for entry in target.members().unwrap_or_default() {
@@ -50,6 +57,7 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
                 direct: direct.as_ref().map(|names| names.contains(&name.to_ascii_lowercase())),
                 requires: requires(&entry.value),
                 is_project: entry.value.text("type") == Some("project"),
+                digest: restored.get(entry.key.as_ref()).copied(),
             });
         }
         frameworks.push(nodes);

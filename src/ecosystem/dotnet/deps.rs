@@ -67,6 +67,7 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
                 .map(|entry| requires(entry))
                 .unwrap_or_default(),
             is_project: kind == "project",
+            digest: entry.value.text("sha512").and_then(|digest| digest.strip_prefix("sha512-")),
         });
     }
     let own = || nodes.iter().filter(|node| node.is_project);

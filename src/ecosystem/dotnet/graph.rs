@@ -18,6 +18,8 @@ pub(super) struct Node<'a> {
     pub(super) requires: Vec<&'a str>,
     /// A project of the solution: it has dependencies, but is not a package.
     pub(super) is_project: bool,
+    /// The SHA-512 of the package without its signature, in base64.
+    pub(super) digest: Option<&'a str>,
 }
 
 /// Adds the packages of all frameworks.
@@ -37,7 +39,13 @@ pub(super) fn add(frameworks: &[Vec<Node<'_>>], found: &mut Collector<'_>) {
         let Node { name, version, line, .. } = *node;
         let declared =
             Declared { name, version: Some(version), line, direct, ..Declared::default() };
-        added.entry(key).or_insert_with(|| found.take(Ecosystem::NuGet, declared));
+        added.entry(key).or_insert_with(|| {
+            let added = found.take(Ecosystem::NuGet, declared);
+            if let Some(digest) = node.digest {
+                found.hash(added, &format!("sha512-{digest}"));
+            }
+            added
+        });
     }
     for nodes in frameworks {
         let by_name: HashMap<String, Added> = nodes

@@ -88,5 +88,6 @@ fn node<'a>(entry: &'a Member<'_>, found: &mut Collector<'_>) -> Option<Node<'a>
             .map(|dependency| dependency.key.as_ref())
             .collect(),
         is_project,
+        digest: entry.value.text("contentHash"),
     })
 }

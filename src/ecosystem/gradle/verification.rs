@@ -61,5 +61,24 @@ fn read(component: Element<'_, '_>, found: &mut Collector<'_>) {
     }
     let name = format!("{group}:{name}");
     let version = version.as_deref();
-    found.add(Declared { name: &name, version, line, ..Declared::default() });
+    let declared = Declared { name: &name, version, line, ..Declared::default() };
+    let added = found.take(Ecosystem::Maven, declared);
+    for artifact in component.descend(&["artifact"]) {
+        // The other artifacts are the metadata.
+        let is_archive = artifact.attribute("name").is_some_and(|file| {
+            [".jar", ".aar", ".war"].iter().any(|ending| file.ends_with(ending))
+        });
+        for (algorithm, value) in is_archive.then(|| digests(artifact)).into_iter().flatten() {
+            found.hash(added, &format!("{algorithm}:{value}"));
+        }
+    }
+}
+
+/// The algorithms and digests of an artifact.
+fn digests<'e, 't>(
+    artifact: Element<'e, 't>,
+) -> impl Iterator<Item = (String, String)> + use<'e, 't> {
+    artifact
+        .children()
+        .filter_map(|child| Some((child.name().to_owned(), child.attribute("value")?.into_owned())))
 }

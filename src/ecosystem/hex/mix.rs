@@ -92,7 +92,7 @@ fn read_entry(
                 .and_then(|repository| repository.strip_prefix("hexpm:"))
                 .map(str::to_lowercase);
             let lower = name.to_lowercase();
-            found.take_as(
+            let added = found.take_as(
                 Ecosystem::Hex.into(),
                 Declared { name, version, ..declared },
                 |version| {
@@ -102,7 +102,10 @@ fn read_entry(
                         Parts { namespace, name: &lower, version, ..Parts::default() },
                     )
                 },
-            )
+            );
+            // The digest of the archive; the older one before it is that of the content.
+            found.hash(added, part(7).unwrap_or_default());
+            added
         }
         "git" => found.take(Ecosystem::Hex, Declared { version: part(2), ..declared }),
         "path" => None,

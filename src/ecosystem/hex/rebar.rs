@@ -1,18 +1,18 @@
 //! `rebar.lock`, as `rebar_config:write_lock_file` of rebar3 writes it.
 //!
 //! Input: Erlang terms `{<<"app">>,Source,Level}`. Output: packages of Hex with their version, repositories
-//! with their commit. Invariants: entries of level 0 are direct; the lists of hashes at the end are
-//! ignored.
+//! with their commit, and the digests of archives. Invariants: entries of level 0 are direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Added, Collector, Declared},
     git_reference,
     path::file_name,
     script::{self, Dialect, Tokens},
     text,
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
+use std::{collections::HashMap, ops::Range};
 
 /// Reads `rebar.lock`.
 #[derive(Debug)]
@@ -37,13 +37,28 @@ impl Parser for RebarLock {
             found.warn(1, "no list of locked dependencies");
             return found.unreadable();
         }
+        let digests = digests(&tokens);
         for at in places {
             if let Some(name) = app_of_entry(&tokens, at) {
-                read_entry(&tokens, at, name, &mut found);
+                let added = read_entry(&tokens, at, name, &mut found);
+                found.hash(added, digests.get(name).copied().unwrap_or_default());
             }
         }
         found.finish()
     }
+}
+
+/// The digests of the archives by application: `{pkg_hash_ext,[{<<"app">>,<<"digits">>},…`.
+fn digests<'t>(tokens: &'t Tokens<'_>) -> HashMap<&'t str, &'t str> {
+    let list = (0..tokens.len())
+        .find(|at| tokens.word(*at) == Some("pkg_hash_ext") && tokens.is_mark(at + 1, ','));
+    let entries = list.map(|at| tokens.elements(tokens.skip_lines(at + 2))).unwrap_or_default();
+    let pair = |entry: Range<usize>| {
+        let mut parts = tokens.elements(entry.start).into_iter();
+        let mut next = || tokens.first_literal(parts.next()?);
+        Some((next()?, next()?))
+    };
+    entries.into_iter().filter_map(pair).collect()
 }
 
 /// The application of `{<<"app">>,{…`, the beginning of an entry.
@@ -53,7 +68,12 @@ fn app_of_entry<'t>(tokens: &'t Tokens<'_>, at: usize) -> Option<&'t str> {
     (begins && tokens.is_mark(tokens.skip_lines(at + 7), '{')).then(|| tokens.text(at + 3))?
 }
 
-fn read_entry(tokens: &Tokens<'_>, at: usize, app: &str, found: &mut Collector<'_>) {
+fn read_entry(
+    tokens: &Tokens<'_>,
+    at: usize,
+    app: &str,
+    found: &mut Collector<'_>,
+) -> Option<Added> {
     let line = tokens.line(at);
     let entry = tokens.elements(at);
     let source = tokens.elements(tokens.skip_lines(at + 7));
@@ -67,7 +87,7 @@ fn read_entry(tokens: &Tokens<'_>, at: usize, app: &str, found: &mut Collector<'
             if version.is_none() {
                 found.warn(line, format!("`{}` has no version", text::excerpt(app)));
             }
-            found.add(Declared { name, version, ..declared });
+            found.take(Ecosystem::Hex, Declared { name, version, ..declared })
         }
         "git" | "git_subdir" | "hg" => {
             // `{ref,"…"}`, `{tag,"…"}`, `{branch,"…"}`.
@@ -77,12 +97,12 @@ fn read_entry(tokens: &Tokens<'_>, at: usize, app: &str, found: &mut Collector<'
             });
             let version = reference.and_then(git_reference::commit);
             let specifier = if version.is_none() { reference } else { None };
-            found.add(Declared { version, specifier, ..declared });
+            found.take(Ecosystem::Hex, Declared { version, specifier, ..declared })
         }
         // Plugins of rebar3 define other kinds of sources.
         _ => {
             found.warn(line, format!("`{}` has an unknown source", text::excerpt(app)));
-            found.add(declared);
+            found.take(Ecosystem::Hex, declared)
         }
     }
 }

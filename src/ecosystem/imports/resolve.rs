@@ -161,6 +161,8 @@ fn package(ecosystem: Ecosystem, name: String, location: Location) -> Option<Pac
         source: Source::Import,
         requires: Vec::new(),
         resolved: None,
+        licenses: Vec::new(),
+        hashes: Vec::new(),
     })
 }
 

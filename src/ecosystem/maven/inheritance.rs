@@ -88,7 +88,8 @@ impl<'r, 'a> Inheritance<'r, 'a> {
     pub(super) fn of(repository: &'r Repository<'a>) -> Self {
         let expressions = repository.poms.iter().map(|pom| expressions(pom).collect());
         let expressions: Vec<HashSet<&str>> = expressions.collect();
-        let varies = expressions.iter().map(|names| names.iter().any(|name| varies(name))).collect();
+        let varies =
+            expressions.iter().map(|names| names.iter().any(|name| varies(name))).collect();
         let (keys, plugins, used) = (Vec::new(), HashMap::new(), HashSet::new());
         let mut found = Self { repository, keys, plugins, used, expressions, varies };
         for (at, pom) in repository.poms.iter().enumerate() {

@@ -65,18 +65,25 @@ struct Modules {
 }
 
 impl Modules {
-    fn take(&mut self, name: &str, version: &str, line: u32, found: &mut Collector<'_>) {
+    /// Adds a module once; the archives of its classifiers have digests of their own.
+    fn take(
+        &mut self,
+        name: &str,
+        version: &str,
+        line: u32,
+        found: &mut Collector<'_>,
+    ) -> Option<Added> {
         let key = (name.to_owned(), version.to_owned());
-        if self.seen.contains_key(&key) {
-            return;
+        if let Some(added) = self.seen.get(&key) {
+            return Some(*added);
         }
         let direct = self.direct.as_ref().map(|direct| direct.contains(name));
         let version = Some(version);
         let declared = Declared { name, version, line, direct, ..Declared::default() };
-        if let Some(added) = found.take(Ecosystem::Maven, declared) {
-            self.seen.insert(key, added);
-            self.by_name.entry(name.to_owned()).or_insert(added);
-        }
+        let added = found.take(Ecosystem::Maven, declared)?;
+        self.seen.insert(key, added);
+        self.by_name.entry(name.to_owned()).or_insert(added);
+        Some(added)
     }
 
     fn require<'n>(
@@ -101,7 +108,11 @@ fn newer(root: &Node<'_>, modules: &mut Modules, found: &mut Collector<'_>) {
             found.warn(entry.line, format!("`{key}` has no version"));
             continue;
         };
-        modules.take(&module(&entry.key), version, entry.line, found);
+        let added = modules.take(&module(&entry.key), version, entry.line, found);
+        let digests = entry.value.get("shasums").and_then(Node::members).unwrap_or_default();
+        for digest in digests.iter().filter_map(|digest| digest.value.as_str()) {
+            found.hash(added, digest);
+        }
     }
     let Some(dependencies) = root.get("dependencies") else { return };
     for entry in dependencies.members().unwrap_or_default() {
@@ -123,7 +134,8 @@ fn older(root: &Node<'_>, modules: &mut Modules, found: &mut Collector<'_>) {
             found.warn(entry.line, message);
             continue;
         };
-        modules.take(&module(coordinate), version, entry.line, found);
+        let added = modules.take(&module(coordinate), version, entry.line, found);
+        found.hash(added, entry.text("sha256").unwrap_or_default());
     }
     for entry in root.elements("dependencies") {
         let name = module(entry.text("coord").unwrap_or_default());

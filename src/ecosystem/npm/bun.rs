@@ -123,7 +123,11 @@ fn read_entry<'n>(
     let specifier = version.is_none().then_some(reference);
     let line = entry.line;
     let declared = Declared { name, version, specifier, line, ..Declared::default() };
-    Some(graph.add(Ecosystem::Npm, declared))
+    let vertex = graph.add(Ecosystem::Npm, declared);
+    // The digest is last, behind the source and the details.
+    let texts = elements(&entry.value).iter().skip(1).filter_map(Node::as_str);
+    graph.describe(vertex, texts.rev().find(|text| text.starts_with("sha")), None);
+    Some(vertex)
 }
 
 /// The object of an entry with the package's dependencies.

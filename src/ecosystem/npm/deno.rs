@@ -182,6 +182,9 @@ impl<'n> Lock<'n> {
         };
         let declared = Declared { name, version, line: entry.line, ..Declared::default() };
         let vertex = self.graph.add(ecosystem, declared);
+        // What JSR gives is the digest of a list of files.
+        let digest = entry.value.text("integrity").filter(|_| registry == Registry::Npm);
+        self.graph.describe(vertex, digest, None);
         self.packages.insert((registry, &entry.key), vertex);
         self.packages.entry((registry, name)).or_insert(vertex);
     }

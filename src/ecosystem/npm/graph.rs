@@ -46,6 +46,8 @@ struct Entry<'a> {
     declared: Declared<'a>,
     ecosystem: Ecosystem,
     requires: Vec<(Need, Vertex)>,
+    digests: Option<&'a str>,
+    license: Option<&'a str>,
 }
 
 impl<'a> Graph<'a> {
@@ -70,7 +72,10 @@ impl<'a> Graph<'a> {
         let key = (ecosystem, declared.name, version);
         let vertex = *self.known.entry(key).or_insert(next);
         match self.packages.get_mut(vertex.0) {
-            None => self.packages.push(Entry { declared, ecosystem, requires: Vec::new() }),
+            None => {
+                let (requires, digests, license) = (Vec::new(), None, None);
+                self.packages.push(Entry { declared, ecosystem, requires, digests, license });
+            }
             // Of two entries for one package, the stronger scope wins, and `direct` stays open if it is
             // open for one of them.
             Some(Entry { declared: first, .. }) => {
@@ -89,6 +94,19 @@ impl<'a> Graph<'a> {
     pub(super) fn requires(&mut self, package: Vertex, need: Need, required: Vertex) {
         if let Some(entry) = self.packages.get_mut(package.0).filter(|_| self.budget.visit()) {
             entry.requires.push((need, required));
+        }
+    }
+
+    /// Records what the lock file states about the archive of a package.
+    pub(super) fn describe(
+        &mut self,
+        package: Vertex,
+        digests: Option<&'a str>,
+        license: Option<&'a str>,
+    ) {
+        if let Some(entry) = self.packages.get_mut(package.0) {
+            entry.digests = entry.digests.or(digests);
+            entry.license = entry.license.or(license);
         }
     }
 
@@ -182,7 +200,10 @@ impl<'a> Graph<'a> {
                 if knows_direct {
                     declared.direct.get_or_insert(false);
                 }
-                found.take(entry.ecosystem, declared)
+                let added = found.take(entry.ecosystem, declared);
+                found.hash(added, entry.digests.unwrap_or_default());
+                found.license(added, entry.license.unwrap_or_default());
+                added
             })
             .collect();
         let of = |vertex: usize| added.get(vertex).copied().flatten();

@@ -193,7 +193,9 @@ fn read_entry<'n>(
         direct: None,
         scope: Some(flags::scope(&entry.value)),
     };
-    Some(graph.add(Ecosystem::Npm, declared))
+    let vertex = graph.add(Ecosystem::Npm, declared);
+    graph.describe(vertex, entry.value.text("integrity"), entry.value.text("license"));
+    Some(vertex)
 }
 
 /// The paths of the direct dependencies of the project and its workspaces; none if the lock file has no

@@ -64,6 +64,9 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let added = read_entry(entry, around.map(|_| false), &mut self.graph, found);
+            if let Some(added) = added {
+                self.graph.describe(added, entry.value.text("integrity"), None);
+            }
             if let (Some(added), Some(level)) = (added, self.levels.get_mut(level)) {
                 level.packages.insert(entry.key.as_ref(), added);
             }

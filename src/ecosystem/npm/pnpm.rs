@@ -142,6 +142,7 @@ impl<'t> Lock<'t> {
         let is_runtime = key.reference.starts_with("runtime:");
         let ecosystem = if is_runtime { Ecosystem::Generic } else { Ecosystem::Npm };
         let vertex = self.graph.add(ecosystem, declared);
+        self.graph.describe(vertex, resolved("integrity"), None);
         self.by_key.insert(self.normal(entry.key), vertex);
     }
 

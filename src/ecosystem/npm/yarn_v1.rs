@@ -30,6 +30,7 @@ struct Entry<'a> {
     patterns: Vec<&'a str>,
     version: Option<&'a str>,
     resolved: Option<&'a str>,
+    integrity: Option<&'a str>,
     dependencies: Vec<(Need, &'a str, &'a str)>,
 }
 
@@ -45,6 +46,7 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
     for entry in &entries {
         let Some(declared) = declared(entry, &mut found) else { continue };
         let vertex = graph.add(Ecosystem::Npm, declared);
+        graph.describe(vertex, entry.integrity.or_else(|| digest_of(entry.resolved?)), None);
         for pattern in &entry.patterns {
             resolved.note(pattern, vertex);
             let (name, range) = split_pattern(pattern);
@@ -125,6 +127,7 @@ fn field<'a>(entry: &mut Entry<'a>, content: &'a str) -> Option<Need> {
     match name {
         "version" => entry.version = Some(word(rest).0),
         "resolved" => entry.resolved = Some(word(rest).0),
+        "integrity" => entry.integrity = Some(word(rest).0),
         "dependencies:" => return Some(Need::Required),
         "optionalDependencies:" => return Some(Need::Optional),
         _ => {}
@@ -169,6 +172,13 @@ fn is_name(text: &str) -> bool {
         }
         None => is_part(text),
     }
+}
+
+/// The SHA-1 digest of an archive of a registry, which old files have in its URL only. That of a repository is a
+/// commit.
+fn digest_of(resolved: &str) -> Option<&str> {
+    let (address, digest) = resolved.rsplit_once('#')?;
+    address.ends_with(".tgz").then_some(digest)
 }
 
 /// Splits a line into its first word, without quotes, and the rest.

@@ -16,7 +16,7 @@ use super::{
     json::{Member, Node},
     text,
 };
-use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
+use crate::model::{ecosystem::Ecosystem, license, scan_result::Scope};
 use std::collections::HashMap;
 
 /// Adds the locked or installed packages, then their dependencies.
@@ -64,7 +64,20 @@ fn take<'a>(
     }
     let (line, scope) = (line_of_name(node), Some(scope));
     let declared = Declared { name, version, line, scope, ..Declared::default() };
-    Some((name, found.take(Ecosystem::Composer, declared)?))
+    let added = found.take(Ecosystem::Composer, declared)?;
+    found.hash(Some(added), address("dist", "shasum").unwrap_or_default());
+    state_licenses(added, node, found);
+    Some((name, added))
+}
+
+/// Records the license, or the choice of licenses ("license" in "The composer.json schema").
+fn state_licenses(added: Added, node: &Node<'_>, found: &mut Collector<'_>) {
+    let listed = node.elements("license").filter_map(Node::as_str);
+    let all: Vec<&str> = node.text("license").into_iter().chain(listed).collect();
+    match license::any_of(all.iter().copied()) {
+        Some(choice) => found.license(Some(added), &choice),
+        None => all.iter().for_each(|license| found.license(Some(added), license)),
+    }
 }
 
 /// The line of the entry's name, because its brace is on a line of its own.

@@ -92,7 +92,11 @@ pub(in crate::ecosystem) fn add(
     match requirement_of(text).map(requirement::read) {
         Some(Requirement::Package { name, version, specifier, problem }) => {
             let specifier = specifier.as_deref();
-            found.add_of(Ecosystem::PyPi, Declared { name, version, specifier, ..declared });
+            let declared = Declared { name, version, specifier, ..declared };
+            let added = found.take(Ecosystem::PyPi, declared);
+            for option in text.split_ascii_whitespace() {
+                found.hash(added, option.strip_prefix("--hash=").unwrap_or_default());
+            }
             if let Some(problem) = problem {
                 found.warn(declared.line, format!("`{}`: {problem}", excerpt(text)));
             }

@@ -60,6 +60,8 @@ enum Section {
     /// Gems of the repository.
     Path,
     Dependencies,
+    /// Digests of archives, since Bundler 2.6.
+    Checksums,
     #[default]
     Other,
 }
@@ -78,6 +80,8 @@ struct Lock<'a> {
     section: Section,
     specs: Vec<Spec<'a>>,
     dependencies: HashSet<&'a str>,
+    /// The digests of a gem, by name and version.
+    checksums: HashMap<(&'a str, Option<&'a str>), Vec<&'a str>>,
     /// Whether the file states the project's own dependencies.
     knows_direct: bool,
     understood: bool,
@@ -114,6 +118,13 @@ impl<'a> Lock<'a> {
             (2, Section::Dependencies) => {
                 self.dependencies.insert(name_and_version(content).0);
             }
+            (2, Section::Checksums) => {
+                // `name (version-platform) sha256=digits,sha512=digits`
+                if let Some((of, digests)) = content.rsplit_once(") ") {
+                    let digests = digests.split(',');
+                    self.checksums.entry(name_and_version(of)).or_default().extend(digests);
+                }
+            }
             _ => {}
         }
     }
@@ -122,6 +133,7 @@ impl<'a> Lock<'a> {
         self.section = match content {
             "GEM" | "GIT" | "PLUGIN SOURCE" => Section::Gems,
             "PATH" => Section::Path,
+            "CHECKSUMS" => Section::Checksums,
             "DEPENDENCIES" => {
                 self.knows_direct = true;
                 Section::Dependencies
@@ -156,7 +168,11 @@ impl<'a> Lock<'a> {
                 }
                 let direct = knows_direct.then_some(is_direct);
                 let declared = Declared { name, version, line, direct, ..Declared::default() };
-                found.take(Ecosystem::Gem, declared)
+                let added = found.take(Ecosystem::Gem, declared);
+                for digest in self.checksums.get(&(name, version)).into_iter().flatten() {
+                    found.hash(added, digest);
+                }
+                added
             });
             if let Some(taken) = taken {
                 by_name.entry(name).or_insert(*taken);

@@ -78,6 +78,12 @@ impl Constants {
         reader.constants
     }
 
+    /// Expands the names in a text. The error is the first unknown name.
+    pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
+        let get = |name: &str| self.look_up(&plain_name(name))?.text();
+        crate::ecosystem::expression::expand(text, &get)
+    }
+
     /// The definition of a plain name.
     pub(crate) fn look_up(&self, plain_name: &str) -> Option<Definition<'_>> {
         self.values.get(plain_name).map(|value| Definition::of(value.as_ref()))
@@ -101,15 +107,6 @@ impl Constants {
             .entry(name.to_owned())
             .and_modify(|known| *known = known.take().filter(|known| known == value))
             .or_insert_with(|| Some(value.to_owned()));
-    }
-}
-
-#[cfg(test)]
-impl Constants {
-    /// Expands the names in a text. The error is the first unknown name.
-    pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
-        let get = |name: &str| self.look_up(&plain_name(name))?.text();
-        crate::ecosystem::expression::expand(text, &get)
     }
 }
 

@@ -47,7 +47,14 @@ impl Parser for TerraformLock {
             if version.is_none() {
                 found.warn(line, format!("`{}` has no version", text::excerpt(name)));
             }
-            found.add(Declared { name, version, specifier, line, ..Declared::default() });
+            let declared = Declared { name, version, specifier, line, ..Declared::default() };
+            let added = found.take(Ecosystem::Terraform, declared);
+            // `zh:` is the SHA-256 of an archive, `h1:` that of a list of its files.
+            let hashes = inner.iter().find(|item| item.key == "hashes");
+            for hash in hashes.map(|item| tokens.elements(item.value)).into_iter().flatten() {
+                let digits = tokens.first_literal(hash).and_then(|hash| hash.strip_prefix("zh:"));
+                found.hash(added, digits.unwrap_or_default());
+            }
         }
         if blocks.is_empty() && found.has_warnings() {
             return found.unreadable();

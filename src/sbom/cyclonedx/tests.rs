@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     model::scan_result::{FileCounts, Package, ScanResult, Source},
-    sbom::in_memory::{Subject, cyclonedx},
+    sbom::in_memory::{self, Subject, cyclonedx},
 };
 use std::collections::BTreeMap;
 
@@ -25,6 +25,8 @@ fn package(text: &str) -> Package {
         source: if file.contains("lock") { Source::Lockfile } else { Source::Manifest },
         requires: Vec::new(),
         resolved: None,
+        licenses: Vec::new(),
+        hashes: Vec::new(),
         purl,
     }
 }
@@ -125,14 +127,32 @@ fn the_name_of_an_npm_package_contains_its_scope() {
     let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
     let component = &bom["components"][3];
     assert_eq!((&component["group"], &component["name"]), (&Value::Null, &json!("@a/b")));
+    assert_eq!(component["supplier"], json!({ "name": "@a" }));
 }
 
 #[test]
-fn the_repository_depends_on_direct_packages() {
-    let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
+fn what_lock_files_state_is_in_the_document() {
+    let one = in_memory::result("shop");
+    let bom = cyclonedx(Subject::Repository, &[&one], Timestamp::UNIX_EPOCH);
+    assert_eq!(bom["metadata"]["component"]["supplier"], json!({ "name": "group" }));
+    let [a, b] = [0, 1].map(|at| &bom["components"][at]);
+    let expression = json!([{ "expression": "MIT", "acknowledgement": "declared" }]);
+    assert_eq!(a["licenses"], expression);
+    assert_eq!(a["hashes"], json!([{ "alg": "SHA-1", "content": "0a".repeat(20) }]));
+    let named = json!([{ "license": { "name": "our own", "acknowledgement": "declared" } }]);
+    assert_eq!((&b["licenses"], &b["hashes"]), (&named, &Value::Null));
+}
+
+#[test]
+fn the_repository_depends_on_direct_packages_and_on_those_that_none_requires() {
+    let mut shop = shop();
+    shop.packages[0].requires.push("pkg:npm/d@3.0.0".to_owned());
+    shop.packages.push(package("lock:5 pkg:npm/e@3.0.0 transitive runtime"));
+    let bom = cyclonedx(Subject::Repository, &[&shop], Timestamp::UNIX_EPOCH);
     assert_eq!(bom["dependencies"][0]["ref"], bom["metadata"]["component"]["bom-ref"]);
     let direct = bom["dependencies"][0]["dependsOn"].as_array().unwrap();
     assert!(direct.contains(&json!("pkg:npm/%40a/b@1.2.0")));
+    assert!(direct.contains(&json!("pkg:npm/e@3.0.0")));
     assert!(!direct.contains(&json!("pkg:npm/d@3.0.0")));
 }
 

@@ -98,6 +98,8 @@ mod tests {
             source: Source::Manifest,
             requires: Vec::new(),
             resolved: None,
+            licenses: Vec::new(),
+            hashes: Vec::new(),
         };
         let category = |names: &[&str], patterns: &[&str]| Category {
             dependencies: names.iter().map(|name| (*name).to_owned()).collect(),

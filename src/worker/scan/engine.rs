@@ -10,9 +10,10 @@
 use super::{
     guard::{guarded, words},
     urls::UrlPatterns,
+    wanted::{FileKind, Reader, Wanted},
 };
 use crate::{
-    ecosystem::{self, Findings, Gathered, Gitlinks, Imports, Parser},
+    ecosystem::{self, ArchiveLimits, Findings, Gathered, Gitlinks, Imports, Parser},
     model::{
         pattern::Pattern,
         scan_result::{FileCounts, Package, Warning},
@@ -65,6 +66,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) exclude: &'a [Pattern],
     /// Whether imports in source files are read.
     pub(crate) deep: bool,
+    /// Whether committed archives and programs are read.
+    pub(crate) archives: bool,
     /// The operator's categories: a deep scan compares URLs in sources with their patterns.
     pub(crate) categories: &'a BTreeMap<String, Category>,
 }
@@ -79,25 +82,6 @@ pub(crate) struct ScanFindings {
     pub(crate) notes: Vec<Warning>,
     /// The categories that a URL in a source belongs to.
     pub(crate) categories_of_urls: BTreeSet<String>,
-}
-
-/// A file with a parser.
-struct Wanted<H> {
-    path: Vec<u8>,
-    handle: H,
-    size: Option<u64>,
-    parser: &'static dyn Parser,
-    /// Whether its imports are read.
-    is_source: bool,
-    /// The parser of a source whose imports are not read.
-    otherwise: Option<&'static dyn Parser>,
-}
-
-impl<H> Wanted<H> {
-    /// The path as text; created on demand, because it may be many times as long.
-    fn shown(&self) -> String {
-        text::shown_path(&self.path)
-    }
 }
 
 /// Scans a tree.
@@ -129,6 +113,8 @@ struct Engine<'a> {
     size_of_warnings: usize,
     /// How many warnings were dropped.
     dropped: u64,
+    /// The processor time that archives took.
+    spent_on_archives: Duration,
 }
 
 impl<'a> Engine<'a> {
@@ -142,6 +128,7 @@ impl<'a> Engine<'a> {
             size_of_packages: 0,
             size_of_warnings: 0,
             dropped: 0,
+            spent_on_archives: Duration::ZERO,
         }
     }
 
@@ -218,35 +205,24 @@ impl<'a> Engine<'a> {
             if !is_excluded && !is_ignored {
                 infrastructure.see(&shown);
             }
-            let mut declares = (self.with.parser_for)(&shown);
-            let source = if self.with.deep && !is_ignored {
-                self.gathered.facts.with(|imports: &mut Imports| imports.see(&shown));
-                declares = declares.or_else(|| ecosystem::deep_parser_for(&shown));
-                let reads_imports = declares.is_none_or(Parser::is_part_of_source);
-                reads_imports.then(|| ecosystem::source_parser_for(&shown)).flatten()
-            } else {
-                None
-            };
-            let parser = source.or(declares);
-            let is_source = source.is_some();
+            let reader = Reader::of(&shown, &self.with, is_ignored, &mut self.gathered.facts);
             if is_ignored {
                 // Of ignored files only those count that would have been read.
-                self.found.files.skipped += u64::from(parser.is_some());
-                self.found.files.seen -= u64::from(parser.is_none());
+                self.found.files.skipped += u64::from(reader.is_some());
+                self.found.files.seen -= u64::from(reader.is_none());
                 return;
             }
             if is_excluded {
-                let would_be_read = parser.is_some() || matches!(kind, Kind::Submodule { .. });
+                let would_be_read = reader.is_some() || matches!(kind, Kind::Submodule { .. });
                 self.found.files.skipped += u64::from(would_be_read);
                 self.found.files.excluded += u64::from(would_be_read);
                 return;
             }
-            match (kind, parser) {
-                (Kind::File { handle, size }, Some(parser)) => {
+            match (kind, reader) {
+                (Kind::File { handle, size }, Some(reader)) => {
                     size_of_paths += path.len();
                     if size_of_paths <= MOST_PATH_BYTES {
-                        let otherwise = declares;
-                        wanted.push(Wanted { path, handle, size, parser, is_source, otherwise });
+                        wanted.push(Wanted { path, handle, size, reader });
                     }
                 }
                 (Kind::Link, Some(_)) => {
@@ -279,12 +255,13 @@ impl<'a> Engine<'a> {
         let most = self.with.limits.max_source_files;
         let (mut sources, mut dropped) = (0, 0);
         wanted.retain_mut(|file| {
-            sources += u64::from(file.is_source);
-            if !file.is_source || sources <= most {
+            let is_source = file.reader.kind == FileKind::Source;
+            sources += u64::from(is_source);
+            if !is_source || sources <= most {
                 return true;
             }
-            if let Some(parser) = file.otherwise {
-                (file.parser, file.is_source) = (parser, false);
+            if let Some(parser) = file.reader.otherwise {
+                (file.reader.parser, file.reader.kind) = (parser, FileKind::Declaring);
                 return true;
             }
             dropped += 1;
@@ -306,17 +283,26 @@ impl<'a> Engine<'a> {
         file: &Wanted<T::Handle>,
         shown: &str,
     ) -> Result<(), ScanError> {
-        let (most, setting) = self.with.limits.of_file(file.parser.reads_lock_files());
+        let limits = self.with.limits;
+        let is_archive = file.reader.kind == FileKind::Archive;
+        if is_archive && self.spent_on_archives >= Duration::from_secs(limits.max_archives_secs) {
+            let seconds = limits.max_archives_secs;
+            let why =
+                format!("the archives before it took {seconds} s ([limits] max_archives_secs)");
+            self.skip(shown, &why);
+            return Ok(());
+        }
+        let (most, setting) = file.reader.limit(limits);
         let content = match file.size {
             Some(size) if size > most => Content::TooLarge(Some(size)),
             _ => tree.read(&file.handle, most)?,
         };
         match content {
             Content::Bytes(bytes) => {
-                if file.is_source {
+                if file.reader.kind == FileKind::Source {
                     self.urls.see(&bytes);
                 }
-                self.parse(file.parser, shown, &bytes);
+                self.parse(file.reader, shown, &bytes);
             }
             Content::TooLarge(size) => {
                 let size = size.map(|size| format!("{size} bytes are ")).unwrap_or_default();
@@ -331,9 +317,28 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
-        self.gathered.bytes += (bytes.len() + path.len()) as u64;
-        match guarded(|| ecosystem::read(parser, path, bytes)) {
+    fn parse(&mut self, reader: Reader, path: &str, bytes: &[u8]) {
+        let Reader { parser, kind, .. } = reader;
+        let is_archive = kind == FileKind::Archive;
+        // What is joined later are the findings of an archive, not its bytes.
+        let read = if is_archive { 0 } else { bytes.len() };
+        self.gathered.bytes += (read + path.len()) as u64;
+        let limits = ArchiveLimits {
+            entries: self.with.limits.max_archive_entries,
+            unpacked_bytes: self.with.limits.max_archive_unpacked_bytes,
+        };
+        let begun = self.with.cpu.used();
+        let done = guarded(|| {
+            if is_archive {
+                ecosystem::read_archive(parser, path, bytes, limits)
+            } else {
+                ecosystem::read(parser, path, bytes)
+            }
+        });
+        if is_archive {
+            self.spent_on_archives += self.with.cpu.used().saturating_sub(begun);
+        }
+        match done {
             Ok(Findings { packages, warnings, notes, unreadable, project, fact }) => {
                 if unreadable {
                     self.found.files.failed += 1;

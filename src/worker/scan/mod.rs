@@ -14,6 +14,7 @@ mod categories;
 mod engine;
 mod guard;
 mod urls;
+mod wanted;
 
 pub(super) use categories::categories;
 pub(super) use engine::{ParserFor, Scan, ScanFindings, scan};

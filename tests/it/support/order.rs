@@ -38,6 +38,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
             progress_interval_ms: 500,
             deep: false,
             exclude_paths: Vec::new(),
+            archives: false,
             no_ignore: false,
             limits: Limits {
                 max_tree_entries: 1,
@@ -50,6 +51,10 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
                 connect_timeout_secs: 1,
                 fetch_stall_timeout_secs: 1,
                 max_source_files: 1000,
+                max_archive_bytes: 1 << 20,
+                max_archive_entries: 1000,
+                max_archive_unpacked_bytes: 1 << 20,
+                max_archives_secs: 60,
                 max_packages: 1,
                 max_result_bytes: 1000,
                 max_memory_bytes: 2 << 30,

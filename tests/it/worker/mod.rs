@@ -65,6 +65,7 @@ impl Place {
             progress_interval_ms: 10,
             deep: false,
             exclude_paths: Vec::new(),
+            archives: false,
             no_ignore: false,
             limits: Limits {
                 max_tree_entries: 10_000,
@@ -77,6 +78,10 @@ impl Place {
                 connect_timeout_secs: 30,
                 fetch_stall_timeout_secs: 30,
                 max_source_files: 1000,
+                max_archive_bytes: 1 << 20,
+                max_archive_entries: 1000,
+                max_archive_unpacked_bytes: 1 << 20,
+                max_archives_secs: 60,
                 max_packages: 100_000,
                 max_result_bytes: 50 << 20,
                 max_memory_bytes: 2 << 30,
@@ -204,6 +209,8 @@ impl Parser for Lines {
                     source: Source::Manifest,
                     requires: Vec::new(),
                     resolved: None,
+                    licenses: Vec::new(),
+                    hashes: Vec::new(),
                 }),
                 None => found.warnings.push(file.warning(Some(number), "not understood")),
             }

@@ -119,6 +119,21 @@ fn warn_of_no_version(entry: Entry<'_, '_>, found: &mut Collector<'_>) {
     found.warn(entry.line, format!("`{}` has no version", text::excerpt(entry.name)));
 }
 
+/// Records the digests of a package's archives, each of them a table or a text with a `hash`.
+fn state_hashes<'t, 'i: 't>(
+    added: Option<Added>,
+    archives: impl Iterator<Item = &'t Spanned<DeValue<'i>>>,
+    found: &mut Collector<'_>,
+) {
+    for archive in archives {
+        let hash = match archive.get_ref() {
+            DeValue::Table(table) => toml::string(table, "hash"),
+            other => other.as_str(),
+        };
+        found.hash(added, hash.unwrap_or_default());
+    }
+}
+
 /// Whether a path is a folder of the repository; a local archive is a package.
 fn is_folder(path: &str) -> bool {
     !archive::is_archive(path)

@@ -6,7 +6,9 @@
 //! Invariants: an entry with the path of a folder is not a package; a group whose name may be that of an
 //! extra gives no scope.
 
-use super::{Entry, LockedPackages, check_version, entry, is_folder, require, required_name};
+use super::{
+    Entry, LockedPackages, check_version, entry, is_folder, require, required_name, state_hashes,
+};
 use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
@@ -66,6 +68,12 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
         let scope = scopes.get(&key).copied().flatten();
         by_key.entry(key).or_insert_with(|| {
             let added = take(*entry, scope, found)?;
+            // Before version 4.2 by name and version, in a table behind the packages.
+            let files = metadata.and_then(|metadata| toml::table(metadata, "files"));
+            let key = format!("{} {}", entry.name, version(entry.table).unwrap_or_default());
+            let of_key = files.into_iter().flat_map(|files| toml::elements(files, &key));
+            let archives = toml::elements(entry.table, "files").chain(of_key);
+            state_hashes(Some(added), archives, found);
             known.insert(entry.name, None, added);
             Some(added)
         });

@@ -6,7 +6,7 @@
 use super::{super::group_scope, is_folder};
 use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Added, Collector, Declared},
     json::{self, Member, Node},
     path::file_name,
     python::{archive, requirement},
@@ -72,7 +72,8 @@ fn read_entry(entry: &Member<'_>, scope: Scope, found: &mut Collector<'_>) {
     let declared = Declared { name, line: entry.line, scope: Some(scope), ..Declared::default() };
     // In the first lock files an entry was only a version.
     if let Some(specifier) = entry.value.as_str() {
-        return add(declared, Some(specifier), found);
+        add(declared, Some(specifier), found);
+        return;
     }
     if entry.value.members().is_none() {
         let (name, kind) = (text::excerpt(name), entry.value.kind());
@@ -83,7 +84,11 @@ fn read_entry(entry: &Member<'_>, scope: Scope, found: &mut Collector<'_>) {
         return;
     }
     if let Some(version) = field("version").filter(|version| *version != "*") {
-        return add(declared, Some(version), found);
+        let added = add(declared, Some(version), found);
+        for hash in entry.value.elements("hashes").filter_map(Node::as_str) {
+            found.hash(added, hash);
+        }
+        return;
     }
     if let Some(reference) = ["git", "hg", "svn", "bzr"].iter().find_map(|system| field(system)) {
         let version = field("ref");
@@ -101,12 +106,16 @@ fn read_entry(entry: &Member<'_>, scope: Scope, found: &mut Collector<'_>) {
     add(declared, field("version"), found);
 }
 
-fn add(declared: Declared<'_>, specifier: Option<&str>, found: &mut Collector<'_>) {
+fn add(
+    declared: Declared<'_>,
+    specifier: Option<&str>,
+    found: &mut Collector<'_>,
+) -> Option<Added> {
     let version = specifier.and_then(requirement::pinned);
     if specifier.is_none() {
         let name = text::excerpt(declared.name);
         found.warn(declared.line, format!("`{name}` has no version"));
     }
     let specifier = specifier.filter(|_| version.is_none());
-    found.add(Declared { version, specifier, ..declared });
+    found.take(Ecosystem::PyPi, Declared { version, specifier, ..declared })
 }

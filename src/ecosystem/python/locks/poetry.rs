@@ -9,7 +9,7 @@
 
 use super::{
     super::group_scope, Entry, LockedPackages, check_version, entry, is_folder, require,
-    warn_of_no_version,
+    state_hashes, warn_of_no_version,
 };
 use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
@@ -57,6 +57,13 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     for node in toml::elements(&document.root, "package") {
         let Some(entry) = entry(node, document, found) else { continue };
         if let Some(added) = take(entry, found) {
+            // Before version 2 by name, in a table behind the packages.
+            let of_name = ["files", "hashes"]
+                .iter()
+                .filter_map(|key| toml::table(metadata?, key))
+                .flat_map(|table| toml::elements(table, entry.name));
+            let archives = toml::elements(entry.table, "files").chain(of_name);
+            state_hashes(Some(added), archives, found);
             known.insert(entry.name, None, added);
             taken.push((entry.table, added));
         }

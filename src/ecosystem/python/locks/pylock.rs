@@ -58,6 +58,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     for node in toml::elements(&document.root, "packages") {
         let Some(entry) = entry(node, document, found) else { continue };
         if let Some(added) = take(entry, found) {
+            state_archives(added, entry.table, found);
             known.insert(entry.name, toml::string(entry.table, "version"), added);
             taken.push((entry.table, added));
         }
@@ -84,6 +85,18 @@ fn take(entry: Entry<'_, '_>, found: &mut Collector<'_>) -> Option<Added> {
     let scope = toml::string(entry.table, "marker").and_then(scope);
     let Entry { name, line, .. } = entry;
     found.take(Ecosystem::PyPi, Declared { name, version, line, scope, ..Declared::default() })
+}
+
+/// Records the digests of the archives of an entry, which are in tables by algorithm.
+fn state_archives(added: Added, table: &DeTable<'_>, found: &mut Collector<'_>) {
+    let single = ["sdist", "archive"].iter().filter_map(|key| toml::table(table, key));
+    let wheels = toml::elements(table, "wheels").filter_map(|wheel| wheel.get_ref().as_table());
+    for hashes in single.chain(wheels).filter_map(|archive| toml::table(archive, "hashes")) {
+        for (algorithm, digits) in hashes {
+            let digits = digits.get_ref().as_str().unwrap_or_default();
+            found.hash(Some(added), &format!("{}:{digits}", algorithm.get_ref()));
+        }
+    }
 }
 
 fn version<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {

@@ -7,7 +7,7 @@
 //! Decision. The lock file has no scopes but the whole graph: a package has the strongest scope of all paths
 //! to it from the project's own entries.
 
-use super::{Entry, LockedPackages, check_version, entry, warn_of_no_version};
+use super::{Entry, LockedPackages, check_version, entry, state_hashes, warn_of_no_version};
 use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -78,7 +78,10 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
         }
         let (Entry { name, line, .. }, direct) = (*entry, knows_direct.then_some(direct));
         let declared = Declared { name, version, line, direct, scope, ..Declared::default() };
-        added.push(found.take(Ecosystem::PyPi, declared));
+        let taken = found.take(Ecosystem::PyPi, declared);
+        let source = entry.table.get("sdist").into_iter();
+        state_hashes(taken, source.chain(toml::elements(entry.table, "wheels")), found);
+        added.push(taken);
     }
     for (from, edges) in added.iter().zip(&graph.edges) {
         let Some(from) = from else { continue };
