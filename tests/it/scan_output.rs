@@ -319,8 +319,7 @@ fn large_lock() -> String {
             text,
             ",\n    \"node_modules/package-{number}\": {{\n      \"version\": \"1.0.{number}\",\n      \
              \"resolved\": \"https://registry.example/package-{number}/-/package-{number}.tgz\",\n      \
-             \"integrity\": \"sha512-{:0>86}==\",\n      \"license\": \"MIT\",\n      \"dependencies\": {{\n",
-            number
+             \"integrity\": \"sha512-{number:0>86}==\",\n      \"license\": \"MIT\",\n      \"dependencies\": {{\n"
         )
         .unwrap();
         for required in 1..=12 {

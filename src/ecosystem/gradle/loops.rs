@@ -62,7 +62,11 @@ pub(super) struct Loops<'t, 'a> {
 impl<'t, 'a> Loops<'t, 'a> {
     pub(super) fn of(tokens: &'t Tokens<'a>) -> Self {
         let mut named = HashMap::new();
-        for sign in (1..tokens.len()).filter(|at| tokens.is_mark(*at, '=')) {
+        // An assignment, or an entry of a map: `libraries = [web: ["g:a:1", "g:b:1"]]`.
+        let is_sign = |at: &usize| {
+            tokens.is_mark(*at, '=') || (tokens.is_mark(*at, ':') && tokens.is_mark(at + 1, '['))
+        };
+        for sign in (1..tokens.len()).filter(is_sign) {
             let Some(bracket) = bracket_of_literal(tokens, sign + 1) else { continue };
             // The name may have a type: `name: List<String> =`.
             let typed = sign
@@ -353,7 +357,8 @@ mod tests {
 
     #[test]
     fn a_name_of_a_list_stands_for_its_modules() {
-        let text = "def all = ['g:a:1', libs.b]\ndef words = ['a', 'b']\n";
+        let text =
+            "def all = ['g:a:1', libs.b]\ndef words = ['a', 'b']\next.x = [web: ['g:c:1']]\n";
         let tokens = script::tokens(text, Dialect::Groovy);
         let mut loops = Loops::of(&tokens);
         let mut expand =
@@ -362,6 +367,7 @@ mod tests {
             [NotationKind::Text("g:a:1".to_owned()), NotationKind::Name("libs.b".to_owned())];
         assert_eq!(expand("all"), [text, name]);
         assert_eq!(expand("words"), [NotationKind::Name("words".to_owned())]);
+        assert_eq!(expand("x.web"), [NotationKind::Text("g:c:1".to_owned())]);
         assert!(expand("it").is_empty());
     }
 

@@ -8,7 +8,7 @@
 //! value; the work for a name is bounded by the depth of the folder.
 
 use super::{
-    home, is_of_build,
+    home, is_in_project, is_of_build,
     modules::{Cross, Module},
     scope_of,
 };
@@ -27,7 +27,7 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Package, Source},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The number of folders above a file that are searched.
 const MAX_FOLDERS: usize = 32;
@@ -73,13 +73,12 @@ pub(in crate::ecosystem) fn resolve_builds(joining: &mut Joining<'_>) {
 fn resolve(mut files: Vec<SbtFile>, packages: &[Package], budget: &Budget) -> Findings {
     files.sort_by(|a, b| a.file.cmp(&b.file));
     let builds = builds(&files, packages);
+    let of_projects = files.iter().filter(|file| is_in_project(&file.file));
+    let roots = of_projects.map(|file| folder_of(folder_of(&file.file))).collect();
     let mut all = Findings::default();
     for file in files.iter().filter(|file| !file.modules.is_empty()) {
         let source = SourceFile { path: &file.file, bytes: b"", budget };
-        // The build of the build does not know the names of the build.
-        let depth = if is_of_build(&file.file) { 1 } else { MAX_FOLDERS };
-        let folders = upwards(home(&file.file)).take(depth);
-        let around = folders.filter_map(|folder| builds.get(folder)).collect();
+        let around = folders(file, &roots).filter_map(|folder| builds.get(folder)).collect();
         let mut names = Names { own: &file.constants, around, scala: None, budget };
         names.scala = names.scala_version(file);
         let found = Collector::new(source, Ecosystem::Maven, Source::Manifest);
@@ -92,6 +91,16 @@ fn resolve(mut files: Vec<SbtFile>, packages: &[Package], budget: &Budget) -> Fi
         all.warnings.extend(findings.warnings);
     }
     all
+}
+
+/// The folders whose files define names for a file, up to the root of its build: the folder with `project/`. The
+/// build of the build does not know the names of the build.
+fn folders<'f>(file: &'f SbtFile, roots: &HashSet<&str>) -> impl Iterator<Item = &'f str> {
+    let depth = if is_of_build(&file.file) { 1 } else { MAX_FOLDERS };
+    let mut is_within = true;
+    upwards(home(&file.file))
+        .take(depth)
+        .take_while(move |folder| std::mem::replace(&mut is_within, !roots.contains(folder)))
 }
 
 /// The definitions of the files of one build.
@@ -270,12 +279,15 @@ mod tests {
                      libraryDependencies += \"g\" %% \"a\" % Dependencies.Versions.circe\n",
                 ),
                 ("core/build.sbt", "libraryDependencies += \"g\" %% \"b\" % twice\n"),
+                ("apart/project/plugins.sbt", ""),
+                ("apart/build.sbt", "libraryDependencies += \"g\" %% \"apart\" % \"1.2\"\n"),
                 (
                     "other/build.sbt",
                     "scalaVersion := \"3.3.1\"\nlibraryDependencies += \"g\" %% \"c\" % \"1.1\"\n",
                 ),
             ],
             &[
+                "g:apart 1.2 apart/build.sbt",
                 "g:a_2.13 0.14.7 build.sbt",
                 "g:b_2.13 - core/build.sbt",
                 "g:c_3 1.1 other/build.sbt",
