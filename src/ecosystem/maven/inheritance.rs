@@ -45,7 +45,7 @@ impl<'a> Key<'a> {
             _ => (name(&entry.of), entry.kind.as_deref()),
         };
         let classifier = entry.classifier.as_deref().filter(|_| entry.role != Role::Processor);
-        let plugin = entry.plugin.as_deref().map(|of| self::name(of));
+        let plugin = entry.plugin.as_deref().map(self::name);
         Self { role: entry.role, plugin, name, kind, classifier }
     }
 }
