@@ -54,6 +54,9 @@ pub struct Config {
     pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
     pub categories: BTreeMap<String, Category>,
+    /// The folders of local module caches from which versions are resolved: only if a user of the command line
+    /// asked for it.
+    pub module_caches: Vec<PathBuf>,
 }
 
 /// One of `[[forges]]`: a trusted origin, optionally with credentials.
@@ -232,6 +235,7 @@ fn validate(
         discovery,
         forges,
         categories,
+        module_caches: Vec::new(),
     })
 }
 

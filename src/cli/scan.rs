@@ -6,6 +6,7 @@ mod credential_helper;
 mod follow;
 mod outputs;
 mod render;
+mod resolve;
 mod single_file;
 mod summary;
 mod targets;
@@ -23,6 +24,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use outputs::{Format, Output, Requested};
 use render::Results;
+use resolve::Resolve;
 use std::{
     collections::BTreeMap,
     fs,
@@ -63,6 +65,10 @@ pub(super) struct ScanArgs {
     /// In a git work tree, read ignored files too.
     #[arg(long)]
     no_ignore: bool,
+    /// Take versions that no file defines from poms in a local cache: in the folders of Maven and Gradle below
+    /// your home, or in a folder that you name. Nothing is downloaded.
+    #[arg(long, value_name = "cache[=FOLDER]")]
+    resolve: Option<Resolve>,
     #[command(flatten)]
     access: access::AccessArgs,
     /// Keep the jobs folder (status files, logs, results), and print its path.
@@ -108,6 +114,12 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
     if let Err(reason) = access::grant(&args.access, &args.targets, &mut config) {
         output::print_error(&reason);
         return Exit::Usage;
+    }
+    if let Some(resolve) = &args.resolve {
+        match resolve.folders() {
+            Ok(folders) => config.module_caches = folders,
+            Err(error) => return refuse(&format!("{error:#}")),
+        }
     }
     let mut targets = Vec::new();
     for text in &args.targets {

@@ -163,6 +163,8 @@ impl<'f> Collector<'f> {
             resolved: None,
             licenses: Vec::new(),
             hashes: Vec::new(),
+            managed_by: Vec::new(),
+            resolved_from: None,
         };
         let text = package.text_len();
         // The path is not work of this file, but counts towards the bound of memory.

@@ -90,7 +90,8 @@ fn show(findings: &Findings) -> String {
 }
 
 /// `name version|specifier scope direct line purl`, then the purls that it requires, each after ` > `, and
-/// after ` | ` the licenses and the beginnings of the digests.
+/// those that may manage its version, each after ` < `, and after ` | ` the licenses and the beginnings of the
+/// digests.
 fn show_package(package: &Package) -> String {
     let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
     let scope = package.scope.map_or("-", Scope::as_str);
@@ -98,12 +99,15 @@ fn show_package(package: &Package) -> String {
     let line = package.line.unwrap_or_default();
     let purls = std::iter::once(&package.purl).chain(&package.requires);
     let purls: Vec<_> = purls.map(String::as_str).collect();
-    let stated: String = [&package.licenses, &package.hashes]
-        .into_iter()
-        .filter(|list| !list.is_empty())
-        .map(|list| format!(" | {}", abbreviated(list)))
-        .collect();
-    format!("{} {version} {scope} {direct} {line} {}{stated}", package.name, purls.join(" > "))
+    let managers: String =
+        package.managed_by.iter().flat_map(|purl| [" < ", purl.as_str()]).collect();
+    let mut stated = String::new();
+    for list in [&package.licenses, &package.hashes].into_iter().filter(|list| !list.is_empty()) {
+        stated.push_str(" | ");
+        stated.push_str(&abbreviated(list));
+    }
+    let purls = purls.join(" > ");
+    format!("{} {version} {scope} {direct} {line} {purls}{managers}{stated}", package.name)
 }
 
 /// The texts, each cut to the length of a short digest, and how many more than two there are.

@@ -53,6 +53,7 @@ pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings 
         projects: Vec::new(),
         facts,
         budget: file.budget,
+        cache: None,
     };
     for step in STEPS.iter().filter(|step| matches!(step, Step::Resolve(_))) {
         step.run(&mut joining);

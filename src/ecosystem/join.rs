@@ -6,7 +6,14 @@
 //!
 //! Invariants: the order of the input does not matter; what a file itself declares is never overwritten.
 
-use super::{STEPS, budget::Budget, facts::Facts, project::Project, step::Joining};
+use super::{
+    STEPS,
+    budget::Budget,
+    facts::Facts,
+    module_cache::{MAX_CACHED_BYTES, ModuleCache},
+    project::Project,
+    step::Joining,
+};
 use crate::model::scan_result::{Package, Warning};
 
 /// The findings of all files of a repository that are not packages yet.
@@ -16,14 +23,18 @@ pub struct Gathered {
     pub facts: Facts,
     /// Bytes of all parsed files and of their paths. Determines the budget of [`join`].
     pub bytes: u64,
+    /// A cache from which versions are resolved that no file of the repository defines.
+    pub cache: Option<Box<dyn ModuleCache>>,
 }
 
 /// Completes, sorts and deduplicates the packages of a repository.
 /// Returns a warning for each thing that no file of the repository defines.
 pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
-    let Gathered { projects, facts, bytes } = gathered;
-    let budget = Budget::of(bytes);
-    let mut joining = Joining { packages, warnings: Vec::new(), projects, facts, budget: &budget };
+    let Gathered { projects, facts, bytes, cache } = gathered;
+    let cached = if cache.is_some() { MAX_CACHED_BYTES } else { 0 };
+    let budget = Budget::of(bytes.saturating_add(cached));
+    let warnings = Vec::new();
+    let mut joining = Joining { packages, warnings, projects, facts, budget: &budget, cache };
     for step in STEPS {
         step.run(&mut joining);
     }

@@ -56,6 +56,7 @@ mod locks;
 mod lua;
 mod maven;
 mod mise;
+mod module_cache;
 #[cfg(test)]
 mod mutated_files;
 mod nim;
@@ -92,6 +93,7 @@ pub use facts::{Fact, Facts};
 pub use git_modules::Gitlinks;
 pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
+pub use module_cache::{CachedFile, MAX_CACHED_BYTES, ModuleCache, ModuleId};
 pub use parser::{Findings, Pairing, Parser, SourceFile, read, read_archive};
 pub use project::Project;
 pub use yaml::value as yaml_value;

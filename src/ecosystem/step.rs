@@ -4,7 +4,9 @@
 //! completes or drops. Invariants: nothing here knows a format; a step gives the same result whatever the
 //! order of the files, and charges its work to the budget.
 
-use super::{budget::Budget, facts::Facts, parser::Findings, project::Project};
+use super::{
+    budget::Budget, facts::Facts, module_cache::ModuleCache, parser::Findings, project::Project,
+};
 use crate::model::scan_result::{Package, Warning};
 
 /// A repository while its findings are combined.
@@ -17,6 +19,8 @@ pub(crate) struct Joining<'a> {
     /// What the formats kept of their files. A step takes those of its format.
     pub(super) facts: Facts,
     pub(super) budget: &'a Budget,
+    /// A cache from which versions are resolved that no file of the repository defines.
+    pub(super) cache: Option<Box<dyn ModuleCache>>,
 }
 
 impl Joining<'_> {

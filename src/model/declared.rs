@@ -42,6 +42,12 @@ pub struct Declared<'a> {
     pub licenses: Vec<Cow<'a, str>>,
     #[serde(default)]
     pub hashes: Vec<Cow<'a, str>>,
+    /// The poms outside the repository one of which manages the version.
+    #[serde(default)]
+    pub managed_by: Vec<Cow<'a, str>>,
+    /// The file of a local module cache that the version comes from.
+    #[serde(default)]
+    pub resolved_from: Option<Cow<'a, str>>,
 }
 
 impl<'a> Declared<'a> {
@@ -67,6 +73,8 @@ impl<'a> Declared<'a> {
             resolved: package.resolved.as_ref().map(Cow::from),
             licenses: package.licenses.iter().map(Cow::from).collect(),
             hashes: package.hashes.iter().map(Cow::from).collect(),
+            managed_by: package.managed_by.iter().map(Cow::from).collect(),
+            resolved_from: package.resolved_from.as_ref().map(Cow::from),
         }
     }
 }
@@ -161,7 +169,8 @@ mod tests {
             "name": "a \"b\"", "version": "1", "specifier": "^1", "ecosystem": "npm", "purl": "pkg:npm/a@1",
             "file": "f", "line": 7, "direct": true, "scope": "dev", "source": "lockfile",
             "requires": ["pkg:npm/b@1", "pkg:npm/\u{e4}@1"], "resolved": "pkg:npm/a@1",
-            "licenses": ["MIT"], "hashes": ["sha1:00"], "more": [{}],
+            "licenses": ["MIT"], "hashes": ["sha1:00"], "managed_by": ["pkg:maven/a/b@1"],
+            "resolved_from": "a/b/1/b-1.pom", "more": [{}],
         });
         let mut texts = vec![whole.clone()];
         for name in whole.as_object().unwrap().keys() {

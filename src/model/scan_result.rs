@@ -148,15 +148,23 @@ pub struct Package {
     /// several archives has several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hashes: Vec<String>,
+    /// The purls of the parents and BOMs outside the repository one of which manages the version, if the file
+    /// states none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managed_by: Vec<String>,
+    /// The file of a local module cache that the version comes from, below the folder of the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_from: Option<String>,
 }
 
 impl Package {
     /// The size of its texts in bytes: nearly its size in memory, and less than its size as JSON.
     pub fn text_len(&self) -> usize {
-        let Self { name, version, specifier, ecosystem, purl, file, requires, resolved, .. } = self;
-        let optional = version.iter().chain(specifier).chain(resolved);
-        let texts = [name, purl, file].into_iter().chain(optional).chain(requires);
-        let texts = texts.chain(&self.licenses).chain(&self.hashes);
+        let Self { name, version, specifier, ecosystem, purl, file, requires, .. } = self;
+        let optional = [version, specifier, &self.resolved, &self.resolved_from];
+        let lists = [requires, &self.licenses, &self.hashes, &self.managed_by];
+        let texts = [name, purl, file].into_iter().chain(optional.into_iter().flatten());
+        let texts = texts.chain(lists.into_iter().flatten());
         ecosystem.as_str().len() + texts.map(String::len).sum::<usize>()
     }
 }

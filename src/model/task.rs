@@ -190,6 +190,10 @@ pub struct ScanTask {
     /// Whether files of a local work tree that git ignores are read, too.
     #[serde(default)]
     pub no_ignore: bool,
+    /// The folders of local module caches (Maven's, Gradle's), from which versions are resolved that no file of
+    /// the repository defines: only if a user of the command line asked for it.
+    #[serde(default)]
+    pub module_caches: Vec<PathBuf>,
     pub limits: Limits,
     /// Hosts and addresses that the scanner may contact.
     pub network: NetworkPolicy,

@@ -118,6 +118,8 @@ mod tests {
             resolved: None,
             licenses: Vec::new(),
             hashes: Vec::new(),
+            managed_by: Vec::new(),
+            resolved_from: None,
         };
         let bare = Package {
             version: None,

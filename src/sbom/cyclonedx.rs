@@ -418,6 +418,15 @@ async fn properties<F: Findings>(
         writer.json(&property("specifier", &specifier));
         writer.breathe().await;
     }
+    for list in facts.origins.iter().copied() {
+        let name = if list == List::ResolvedFrom { "resolved_from" } else { "managed_by" };
+        let mut cursor = Cursor::default();
+        while let Some(text) = writer.text(component, list, &mut cursor).await? {
+            writer.put(",");
+            writer.json(&property(name, &text));
+            writer.breathe().await;
+        }
+    }
     writer.put("]");
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! declarations give the same facts in any order, apart from the name, which is that of the first; memory is bounded
 //! whatever the number of declarations.
 
+use super::writer::List;
 use crate::model::{declared::Declared, digest, license, scan_result::Scope};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ pub(super) struct Facts {
     pub(super) is_direct: bool,
     /// None for a declaration without a scope.
     pub(super) scopes: BTreeSet<Option<Scope>>,
+    /// The lists about the origin of the version that are not empty.
+    pub(super) origins: BTreeSet<List>,
     licenses: BTreeSet<String>,
     digests: BTreeSet<String>,
     is_named: bool,
@@ -39,6 +42,8 @@ impl Facts {
     pub(super) fn add(&mut self, purl: &str, package: &Declared<'_>) {
         self.is_direct |= package.direct == Some(true);
         self.scopes.insert(package.scope);
+        let origins = [List::ManagedBy, List::ResolvedFrom];
+        self.origins.extend(origins.into_iter().filter(|list| !list.of(package).is_empty()));
         // A range has the name and version of the package that it resolves to.
         if package.purl != purl {
             return;

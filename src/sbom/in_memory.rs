@@ -78,6 +78,8 @@ pub(super) fn package(purl: &str, direct: bool, requires: &[&str]) -> Package {
         scope: Some(Scope::Runtime),
         source: Source::Lockfile,
         resolved: None,
+        managed_by: Vec::new(),
+        resolved_from: None,
         requires: requires.iter().map(|purl| (*purl).to_owned()).collect(),
         licenses: licenses.map(str::to_owned).collect(),
         hashes: (name == "a").then(|| format!("sha1:{}", "0a".repeat(20))).into_iter().collect(),

@@ -198,10 +198,37 @@ pub(super) fn comment_of_missing(missing: &RepositoryStatus) -> String {
     format!("not scanned, so nothing of it is listed: {}", reason(missing))
 }
 
-/// The comment with the scopes of a component.
-pub(super) fn comment_of_scopes(facts: &Facts) -> Option<String> {
+/// Writes the comment of a component as the last member so far: its scopes, and where its version comes from.
+pub(super) async fn comment_of_component<F: Findings>(
+    writer: &mut Writer<F>,
+    component: &Component,
+    facts: &Facts,
+) -> Result<(), Gone> {
     let scopes: Vec<_> = facts.scopes.iter().flatten().map(|scope| Scope::as_str(*scope)).collect();
-    (!scopes.is_empty()).then(|| format!("scope: {}", scopes.join(", ")))
+    if scopes.is_empty() && facts.origins.is_empty() {
+        return Ok(());
+    }
+    writer.put(",\"comment\":\"");
+    let mut has_part = !scopes.is_empty();
+    if has_part {
+        writer.put(&format!("scope: {}", scopes.join(", ")));
+    }
+    for list in facts.origins.iter().copied() {
+        let name = match list {
+            List::ResolvedFrom => "the version is from the local cache:",
+            _ => "the version is managed by",
+        };
+        let (mut cursor, mut is_first) = (Cursor::default(), true);
+        while let Some(text) = writer.text(component, list, &mut cursor).await? {
+            let comma = if std::mem::replace(&mut has_part, true) { "; " } else { "" };
+            let begin = format!("{comma}{name} ");
+            writer.put(if std::mem::take(&mut is_first) { begin.as_str() } else { ", " });
+            writer.put(&inside_quotes(&text));
+            writer.breathe().await;
+        }
+    }
+    writer.put("\"");
+    Ok(())
 }
 
 /// Writes where a component is declared, as the inside of a string.
@@ -217,9 +244,7 @@ pub(super) async fn declared_in<F: Findings>(
             if last.is_some() {
                 writer.put(", ");
             }
-            // A part of a longer string, so its quotes are removed.
-            let text = json!(location).to_string();
-            writer.put(text.get(1..text.len() - 1).unwrap_or_default());
+            writer.put(&inside_quotes(&location));
             last = Some(location);
         }
         writer.breathe().await;
@@ -269,13 +294,9 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
     writer.put(begin.strip_suffix('}').unwrap_or(&begin));
     writer.put(",\"sourceInfo\":\"");
     declared_in(writer, component).await?;
-    writer.put("\",");
-    if let Some(comment) = comment_of_scopes(&facts) {
-        writer.put("\"comment\":");
-        writer.json(&comment);
-        writer.put(",");
-    }
-    writer.put("\"externalRefs\":");
+    writer.put("\"");
+    comment_of_component(writer, component, &facts).await?;
+    writer.put(",\"externalRefs\":");
     writer.json(&json!([{
         "referenceCategory": "PACKAGE-MANAGER",
         "referenceType": "purl",
@@ -284,6 +305,12 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
     writer.put("}");
     writer.breathe().await;
     Ok(())
+}
+
+/// A text as a part of a longer JSON string, so without its quotes.
+fn inside_quotes(text: &str) -> String {
+    let text = json!(text).to_string();
+    text.get(1..text.len() - 1).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     facts::Stated,
     findings::{Findings, Gone, Repository},
     reach::Entries,
-    spdx::{comment, comment_of_missing, comment_of_scopes, declared_in, download_location},
+    spdx::{comment, comment_of_component, comment_of_missing, declared_in, download_location},
     subject::{group_name, name_of, owner},
     supplier::{self, Supplier},
     writer::{Commas, Cursor, List, Writer},
@@ -244,15 +244,14 @@ async fn package<F: Findings>(
     if !hashes.is_empty() {
         insert(&mut members, "verifiedUsing", json!(hashes));
     }
-    if let Some(comment) = comment_of_scopes(&facts) {
-        insert(&mut members, "comment", json!(comment));
-    }
     let text = Value::Object(members).to_string();
     writer.put(",");
     writer.put(text.strip_suffix('}').unwrap_or(&text));
     writer.put(",\"software_sourceInfo\":\"");
     declared_in(writer, component).await?;
-    writer.put("\"}");
+    writer.put("\"");
+    comment_of_component(writer, component, &facts).await?;
+    writer.put("}");
     let license = match facts.license() {
         Stated::Nothing => None,
         Stated::Expression(expression) => {

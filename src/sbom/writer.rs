@@ -17,6 +17,7 @@ use crate::model::declared::Declared;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Serialize;
 use std::{
+    borrow::Cow,
     collections::HashSet,
     future::poll_fn,
     hash::{DefaultHasher, Hash, Hasher},
@@ -41,10 +42,23 @@ pub(super) struct Writer<F> {
 }
 
 /// A list of one component that is written in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum List {
     Specifiers,
     Requires,
+    ManagedBy,
+    ResolvedFrom,
+}
+
+impl List {
+    pub(super) fn of<'p>(self, package: &'p Declared<'p>) -> &'p [Cow<'p, str>] {
+        match self {
+            Self::Specifiers => package.specifier.as_slice(),
+            Self::ManagedBy => &package.managed_by,
+            Self::ResolvedFrom => package.resolved_from.as_slice(),
+            Self::Requires => &[],
+        }
+    }
 }
 
 /// The location of a declaration.
@@ -255,11 +269,6 @@ impl<F: Findings> Writer<F> {
         }
         let Self { findings, texts, known, shared, .. } = self;
         let found = cursor.next(texts, |texts| match list {
-            List::Specifiers => component.each(findings, &mut |_, package| {
-                if let Some(specifier) = &package.specifier {
-                    texts.push(specifier.as_bytes(), (0, 0));
-                }
-            }),
             List::Requires => component.each_required(findings, &mut |purl| {
                 let is_known = || match &*known {
                     Some(known) => known.binary_search(&hash(purl)).is_ok(),
@@ -268,6 +277,9 @@ impl<F: Findings> Writer<F> {
                 if purl != component.purl && is_known() {
                     texts.push(purl.as_bytes(), (0, 0));
                 }
+            }),
+            _ => component.each(findings, &mut |_, package| {
+                list.of(package).iter().for_each(|text| texts.push(text.as_bytes(), (0, 0)));
             }),
         })?;
         Ok(found.map(|text| String::from_utf8_lossy(&text).into_owned()))

@@ -85,6 +85,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         archives: options.archives,
         exclude_paths,
         no_ignore: options.no_ignore,
+        module_caches: config.module_caches.clone(),
         limits: config.limits,
         network: config.network.clone(),
         categories: config.categories.clone(),

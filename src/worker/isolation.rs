@@ -141,6 +141,7 @@ fn rules(task: &ScanTask) -> Rules {
     read.push("/proc/self/exe".into());
     read.extend(task.network.authorities.iter().map(|authority| authority.ca_file.clone()));
     read.extend(local_root(task));
+    read.extend(task.module_caches.iter().cloned());
     let parents = [&task.status_file, &task.result_file];
     Rules {
         run,

@@ -84,8 +84,11 @@ fn redact(result: &mut ScanResult, redactor: &Redactor) {
     };
     hide(&mut result.repo_name);
     hide(&mut result.git_url);
-    for Package { name, version, specifier, purl, file, .. } in &mut result.packages {
-        [name, purl, file].into_iter().chain(version).chain(specifier).for_each(hide);
+    for package in &mut result.packages {
+        let Package { name, version, specifier, purl, file, managed_by, resolved_from, .. } =
+            package;
+        let texts = [name, purl, file].into_iter().chain(version).chain(specifier);
+        texts.chain(managed_by).chain(resolved_from).for_each(hide);
     }
     for Warning { file, message, .. } in result.warnings.iter_mut().chain(&mut result.notes) {
         [file, message].into_iter().for_each(hide);

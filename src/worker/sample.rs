@@ -25,6 +25,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
         archives: false,
         exclude_paths: Vec::new(),
         no_ignore: false,
+        module_caches: Vec::new(),
         limits: Limits {
             max_tree_entries: 1000,
             max_tree_depth: 64,

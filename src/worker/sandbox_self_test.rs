@@ -135,6 +135,7 @@ fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanT
         archives: false,
         exclude_paths: Vec::new(),
         no_ignore: false,
+        module_caches: Vec::new(),
         limits: *limits,
         network: NetworkPolicy { trusted: vec![origin], ..NetworkPolicy::default() },
         categories: BTreeMap::new(),

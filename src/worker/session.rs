@@ -292,6 +292,7 @@ impl<'a> Session<'a> {
             exclude: &self.exclude,
             deep: self.task.deep,
             archives: self.task.archives,
+            module_caches: &self.task.module_caches,
             categories: &self.task.categories,
         }
     }

@@ -69,6 +69,7 @@ impl Standalone {
             archives: self.archives,
             exclude_paths: self.exclude_paths,
             no_ignore: self.no_ignore,
+            module_caches: Vec::new(),
             limits: self.limits,
             network,
             categories: self.categories,

@@ -90,7 +90,7 @@ async fn a_submission_can_ask_for_archives() {
     }
 }
 
-const BOMBS: &str = r#"
+const BOMBS: &str = r"
 import sys, zipfile
 folder = sys.argv[1]
 def jar(name, entries):
@@ -104,7 +104,7 @@ padding = '#' * ((1 << 20) - 100) + '\n'
 jar('unpacked.jar', [(path(f'kite-{at}'), padding + properties(f'kite-{at}')) for at in range(20)])
 jar('entry.jar', [(path('large'), '#' * (1 << 20) + '\n' + properties('large')), (path('small'), properties('small'))])
 jar('entries.jar', [(path('first'), properties('first'))] + [(f'{at}', '') for at in range(100001)])
-"#;
+";
 
 /// Breaks if an archive is unpacked beyond a limit, at the real sizes, or if a limit is exceeded without a word.
 #[test]

@@ -90,6 +90,8 @@ mod many_readers;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod module_cache;
+#[cfg(test)]
 mod module_cycles;
 #[cfg(test)]
 mod monitoring;

@@ -163,6 +163,8 @@ fn package(ecosystem: Ecosystem, name: String, location: Location) -> Option<Pac
         resolved: None,
         licenses: Vec::new(),
         hashes: Vec::new(),
+        managed_by: Vec::new(),
+        resolved_from: None,
     })
 }
 

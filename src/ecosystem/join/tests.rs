@@ -571,7 +571,8 @@ fn with_and_without(
     let run = |budget: &Budget| {
         let mut packages = packages.to_vec();
         let (warnings, projects, facts) = (Vec::new(), Vec::new(), Facts::default());
-        step(&mut Joining { packages: &mut packages, warnings, projects, facts, budget });
+        let cache = None;
+        step(&mut Joining { packages: &mut packages, warnings, projects, facts, budget, cache });
         packages
     };
     let unlimited = Budget::unlimited();

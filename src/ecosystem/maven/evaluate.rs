@@ -3,31 +3,41 @@
 //! Input: an entry of a project, or one that it inherits. Output: the package that it requires, if it is not a
 //! project of the repository itself. By "Inheritance" and "Dependency Management" of the POM Reference, and
 //! Maven's model builder: an inherited entry is evaluated with the properties and the management of the
-//! project that inherits it. Invariants: the same entry gives the same result whatever was evaluated before.
+//! project that inherits it. If a pom of the local cache decides the version, the package names that
+//! pom. Invariants: the same entry gives the same result whatever was evaluated before.
 
 use super::{
     inheritance::Inheritance,
-    management::Management,
+    management::{Managed, Management},
     outside::{Outside, Outsiders},
     pom::{Coordinates, Entry},
     repository::Repository,
 };
 use crate::{ecosystem::text, model::scan_result::Scope};
+use std::rc::Rc;
 
 /// A version, as far as it is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Version {
     Exact(String),
     Range(String),
-    /// The declared version, and why it is unknown.
-    Unknown(Option<String>, String),
+    Unknown(Unknown),
+}
+
+/// A version that is not known.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Unknown {
+    pub(super) declared: Option<String>,
+    pub(super) why: String,
+    /// The poms outside the repository one of which defines it.
+    pub(super) outside: Rc<Outsiders>,
 }
 
 impl Version {
     pub(super) fn exact(&self) -> Option<&str> {
         match self {
             Self::Exact(version) => Some(version),
-            Self::Range(_) | Self::Unknown(..) => None,
+            Self::Range(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -36,21 +46,23 @@ impl Version {
         match self {
             Self::Exact(_) => None,
             Self::Range(range) => Some(range),
-            Self::Unknown(declared, _) => declared.as_deref(),
+            Self::Unknown(unknown) => unknown.declared.as_deref(),
         }
     }
 }
 
 /// A package that a project requires.
 #[derive(Debug, Clone)]
-pub(super) struct Evaluated {
+pub(super) struct Evaluated<'a> {
     /// `group:artifact`
     pub(super) name: String,
     pub(super) version: Version,
     pub(super) scope: Scope,
+    /// The path of the pom of the local cache that decides the version.
+    pub(super) source: Option<&'a str>,
 }
 
-impl Evaluated {
+impl Evaluated<'_> {
     /// Whether two projects require the same, whatever the reasons of unknown versions.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.name == other.name
@@ -72,33 +84,48 @@ impl<'r, 'a> Evaluator<'r, 'a> {
         Self { repository, management: Management::of(repository), inheritance }
     }
 
-    /// The package that an entry requires in a project; none if that is a project of the repository. The error
-    /// is an expression in its name that is undefined.
-    pub(super) fn entry(&self, at: usize, entry: &Entry) -> Result<Option<Evaluated>, String> {
+    /// The package that an entry requires in a project; none if that is a project of the repository. `holder` is
+    /// the pom that contains the entry. The error is an expression in its name that is undefined.
+    pub(super) fn entry(
+        &self,
+        at: usize,
+        holder: usize,
+        entry: &Entry,
+    ) -> Result<Option<Evaluated<'a>>, String> {
         let (group, artifact) = self.repository.name(at, entry)?;
         let manager = self.management.of_entry(at, entry, (&group, &artifact));
-        let above = || {
-            let is_plugin = entry.role.is_plugin() && entry.of.version.is_none();
-            is_plugin.then(|| self.inheritance.versioned_plugin(at, entry)).flatten()
-        };
-        let version = match (&entry.of.version, above(), manager) {
-            (Some(version), _, _) => self.version(at, entry, version),
-            (None, Some(Entry { of: Coordinates { version: Some(version), .. }, .. }), _) => {
-                self.version(at, entry, version)
-            }
-            (None, _, Some((project, by))) if by.of.version.is_some() => {
-                self.version(project, by, by.of.version.as_deref().unwrap_or_default())
-            }
-            (None, ..) => unknown(&self.management.outside(at, entry)),
+        let (version, source) = match &entry.of.version {
+            Some(version) => self.version(at, holder, entry.profile, version),
+            None => self.unstated(at, entry, manager),
         };
         // An import is only valid in management; Maven rejects it elsewhere.
         let is_own = self.repository.has_project((&group, &artifact), version.exact());
         if entry.is_import() || is_own {
             return Ok(None);
         }
-        let scope = entry.scope.as_deref().or_else(|| manager?.1.scope.as_deref());
+        let scope = entry.scope.as_deref().or_else(|| manager?.entry.scope.as_deref());
         let scope = if entry.builds() { Scope::Build } else { scope_of(scope, entry.optional) };
-        Ok(Some(Evaluated { name: format!("{group}:{artifact}"), version, scope }))
+        Ok(Some(Evaluated { name: format!("{group}:{artifact}"), version, scope, source }))
+    }
+
+    /// The version of an entry that states none: of the same plugin in a pom above, else of its manager.
+    fn unstated(
+        &self,
+        at: usize,
+        entry: &Entry,
+        manager: Option<Managed<'a>>,
+    ) -> (Version, Option<&'a str>) {
+        let is_plugin = entry.role.is_plugin();
+        let above = is_plugin.then(|| self.inheritance.versioned_plugin(at, entry)).flatten();
+        let found = above.map(|(holder, plugin)| (at, holder, entry.profile, plugin));
+        let found = found.or_else(|| {
+            let Managed { project, holder, entry } = manager?;
+            Some((project, holder, entry.profile, entry))
+        });
+        let stated = found.and_then(|(project, holder, profile, by)| {
+            Some(self.version(project, holder, profile, by.of.version.as_deref()?))
+        });
+        stated.unwrap_or_else(|| (unknown(self.management.outside(at, entry)), None))
     }
 
     /// A parent or an imported BOM outside the repository; none if it is a project of the repository. Its
@@ -110,54 +137,70 @@ impl<'r, 'a> Evaluator<'r, 'a> {
         profile: Option<usize>,
         of: &Coordinates,
         outer: Option<Outside>,
-    ) -> Option<Evaluated> {
+    ) -> Option<Evaluated<'a>> {
         let expand =
             |text: &Option<String>| self.repository.expand(at, profile, text.as_deref()?).ok();
         let (group, artifact) = (expand(&of.group)?, expand(&of.artifact)?);
-        let version = match &of.version {
-            Some(version) => self.version_by(at, profile, version, || outer),
-            None => unknown(&Outsiders::default()),
+        let (version, source) = match &of.version {
+            Some(version) => self.version_by(at, at, profile, version, || outer),
+            None => (unknown(Rc::default()), None),
         };
         let is_own = self.repository.has_project((&group, &artifact), version.exact());
         let name = format!("{group}:{artifact}");
         // Once the work is used up, the projects of the repository are not recognized any more.
         let is_outside = !is_own && !self.repository.is_exhausted();
-        is_outside.then_some(Evaluated { name, version, scope: Scope::Build })
+        is_outside.then_some(Evaluated { name, version, scope: Scope::Build, source })
     }
 
-    /// The expanded version of an entry.
-    fn version(&self, at: usize, entry: &Entry, declared: &str) -> Version {
-        self.version_by(at, entry.profile, declared, || self.repository.outer(at))
+    /// The expanded version of an entry that the pom `holder` contains, and the pom of the local cache that
+    /// decides it.
+    fn version(
+        &self,
+        at: usize,
+        holder: usize,
+        profile: Option<usize>,
+        declared: &str,
+    ) -> (Version, Option<&'a str>) {
+        self.version_by(at, holder, profile, declared, || self.repository.outer(at))
     }
 
     fn version_by(
         &self,
         at: usize,
+        holder: usize,
         profile: Option<usize>,
         declared: &str,
         outer: impl FnOnce() -> Option<Outside>,
-    ) -> Version {
-        match self.repository.expand(at, profile, declared) {
-            Ok(version) => of_text(version),
+    ) -> (Version, Option<&'a str>) {
+        match self.repository.expand_from(at, profile, declared) {
+            Ok((version, source)) => {
+                let version = of_text(version);
+                let is_known = !matches!(version, Version::Unknown(_));
+                let source = self.repository.cached(holder).or(source).filter(|_| is_known);
+                (version, source)
+            }
             Err(expression) => {
                 let mut outside = Outsiders::default();
                 outside.extend(outer());
                 let what = format!("`{}`", text::excerpt(&expression));
-                Version::Unknown(Some(declared.to_owned()), outside.reason(&what, "defined"))
+                let why = outside.reason(&what, "defined");
+                let (declared, outside) = (Some(declared.to_owned()), Rc::new(outside));
+                (Version::Unknown(Unknown { declared, why, outside }), None)
             }
         }
     }
 }
 
 /// The version of an entry that states none, and that no pom of the repository manages.
-fn unknown(outside: &Outsiders) -> Version {
-    Version::Unknown(None, outside.reason("the version", "managed"))
+fn unknown(outside: Rc<Outsiders>) -> Version {
+    let why = outside.reason("the version", "managed");
+    Version::Unknown(Unknown { declared: None, why, outside })
 }
 
 /// By "Dependency Version Requirement Specification": `[1.0]` allows exactly one version.
 pub(super) fn of_text(version: String) -> Version {
     if version.is_empty() {
-        return unknown(&Outsiders::default());
+        return unknown(Rc::default());
     }
     if !version.starts_with(['[', '(']) {
         let moving = matches!(version.as_str(), "LATEST" | "RELEASE");
@@ -169,7 +212,8 @@ pub(super) fn of_text(version: String) -> Version {
         return match version {
             version if moving => Version::Range(version),
             version if version.contains(is_invalid) => {
-                Version::Unknown(Some(version), "the version is not valid".to_owned())
+                let why = "the version is not valid".to_owned();
+                Version::Unknown(Unknown { declared: Some(version), why, ..Unknown::default() })
             }
             version => Version::Exact(version),
         };

@@ -4,7 +4,7 @@
 //! Invariants: expressions are not expanded, because their values are system properties and options of the
 //! command line.
 
-use super::evaluate::{Version, of_text};
+use super::evaluate::{Unknown, Version, of_text};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -57,17 +57,21 @@ fn read(extension: Element<'_, '_>, found: &mut Collector<'_>) {
     }
     let name = format!("{group}:{artifact}");
     let version = match version {
-        "" => Version::Unknown(None, "the version is missing".to_owned()),
+        "" => unknown(None, "the version is missing"),
         version if version.contains("${") => {
-            let why = "the value of the expression is not in the repository".to_owned();
-            Version::Unknown(Some(version.to_owned()), why)
+            unknown(Some(version), "the value of the expression is not in the repository")
         }
         version => of_text(version.to_owned()),
     };
-    if let Version::Unknown(_, why) = &version {
-        found.warn(line, format!("`{}`: {why}", text::excerpt(&name)));
+    if let Version::Unknown(unknown) = &version {
+        found.warn(line, format!("`{}`: {}", text::excerpt(&name), unknown.why));
     }
     let (specifier, version) = (version.specifier(), version.exact());
     let (direct, scope) = (Some(true), Some(Scope::Build));
     found.add(Declared { name: &name, version, specifier, line, direct, scope });
+}
+
+fn unknown(declared: Option<&str>, why: &str) -> Version {
+    let (declared, why) = (declared.map(str::to_owned), why.to_owned());
+    Version::Unknown(Unknown { declared, why, ..Unknown::default() })
 }

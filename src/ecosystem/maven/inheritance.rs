@@ -119,13 +119,15 @@ impl<'r, 'a> Inheritance<'r, 'a> {
         })
     }
 
-    /// The entry of a plugin in the nearest pom that states its version: the project itself, or one above.
-    pub(super) fn versioned_plugin(&self, at: usize, plugin: &Entry) -> Option<&'a Entry> {
+    /// The entry of a plugin in the nearest pom that states its version: the project itself, or one above. The
+    /// first value is that pom.
+    pub(super) fn versioned_plugin(&self, at: usize, plugin: &Entry) -> Option<(usize, &'a Entry)> {
         let name = name(&plugin.of);
         let mut chain = self.repository.chain(at).iter().take_while(|_| self.repository.spend());
         chain.find_map(|holder| {
             let found = self.plugins.get(&(*holder, name)).copied();
-            found.filter(|found| *holder == at || !found.is_private)
+            let found = found.filter(|found| *holder == at || !found.is_private);
+            found.map(|found| (*holder, found))
         })
     }
 
@@ -145,8 +147,8 @@ impl<'r, 'a> Inheritance<'r, 'a> {
             && !above.iter().any(|above| self.varies.get(*above).copied().unwrap_or(true))
     }
 
-    /// The entries that a project inherits, the nearest first.
-    pub(super) fn inherited(&self, at: usize) -> impl Iterator<Item = &'a Entry> {
+    /// The entries that a project inherits, the nearest first, each with the pom that contains it.
+    pub(super) fn inherited(&self, at: usize) -> impl Iterator<Item = (usize, &'a Entry)> {
         let chain = self.repository.chain(at);
         let above = chain.iter().enumerate().skip(1);
         let all = above.flat_map(move |(depth, holder)| {
@@ -163,6 +165,6 @@ impl<'r, 'a> Inheritance<'r, 'a> {
                 let mut nearer = nearer.take_while(|_| self.repository.spend());
                 !nearer.any(|keys| keys.contains(&key))
             })
-            .map(|(_, _, entry)| entry)
+            .map(|(_, holder, entry)| (holder, entry))
     }
 }

@@ -9,7 +9,11 @@
 //!
 //! Invariants: circular imports of BOMs end.
 
-use super::{outside::Outsiders, pom::Entry, repository::Repository};
+use super::{
+    outside::{Outside, Outsiders},
+    pom::Entry,
+    repository::Repository,
+};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -28,6 +32,16 @@ const MAX_CACHED: usize = 50_000;
 
 /// An entry, with its index in its pom.
 type Placed<'a> = (usize, &'a Entry);
+
+/// The entry that manages another one.
+#[derive(Clone, Copy)]
+pub(super) struct Managed<'a> {
+    /// The project that defines its expressions.
+    pub(super) project: usize,
+    /// The pom that contains it.
+    pub(super) holder: usize,
+    pub(super) entry: &'a Entry,
+}
 
 /// The managed versions of a repository's poms.
 pub(super) struct Management<'r, 'a> {
@@ -88,13 +102,13 @@ impl<'r, 'a> Management<'r, 'a> {
         Self { repository, entries, cache: RefCell::default(), last_outside: RefCell::default() }
     }
 
-    /// The entry that manages an entry of a pom, and the project that defines its expressions.
+    /// The entry that manages an entry of a pom.
     pub(super) fn of_entry(
         &self,
         at: usize,
         wanted: &Entry,
         name: (&str, &str),
-    ) -> Option<(usize, &'a Entry)> {
+    ) -> Option<Managed<'a>> {
         if !wanted.role.is_managed() {
             return None;
         }
@@ -142,34 +156,41 @@ impl<'r, 'a> Management<'r, 'a> {
         found
     }
 
+    /// The BOMs outside the repository that a project imports.
+    pub(super) fn missing_boms(&self, at: usize) -> Vec<Outside> {
+        self.with(at, |project| {
+            (project.outside.values().flat_map(Outsiders::iter).cloned().collect(), 0)
+        })
+    }
+
     fn search(
         &self,
         at: usize,
         wanted: &Entry,
         name: (&str, &str),
         seen: &mut Vec<usize>,
-    ) -> Option<(usize, &'a Entry)> {
+    ) -> Option<Managed<'a>> {
         if seen.len() >= MAX_POMS || seen.contains(&at) {
             return None;
         }
         seen.push(at);
         // Profiles of a BOM do not apply.
         let profile = wanted.profile.filter(|_| seen.len() == 1);
-        if let Some(entry) = self.own(at, wanted, name, profile) {
-            return Some((at, entry));
+        if let Some((holder, entry)) = self.own(at, wanted, name, profile) {
+            return Some(Managed { project: at, holder, entry });
         }
         let mut imports = self.imports(at, profile).into_iter();
         imports.find_map(|bom| self.search(bom, wanted, name, seen))
     }
 
-    /// The managed entry of a project or its parents, the nearest first.
+    /// The managed entry of a project or its parents, the nearest first, and the pom that contains it.
     fn own(
         &self,
         at: usize,
         wanted: &Entry,
         name: (&str, &str),
         profile: Option<usize>,
-    ) -> Option<&'a Entry> {
+    ) -> Option<(usize, &'a Entry)> {
         self.with(at, |project| {
             let mut added = 0;
             if !project.artifacts.contains(name.1) {
@@ -183,10 +204,11 @@ impl<'r, 'a> Management<'r, 'a> {
                     let of = |profile| by_use.get(&Use::of(wanted, holder, profile));
                     let own =
                         profile.filter(|_| holder == at).and_then(|profile| of(Some(profile)));
-                    of(None).into_iter().chain(own).max_by_key(|placed| placed.0)
+                    let last = of(None).into_iter().chain(own).max_by_key(|placed| placed.0);
+                    last.map(|placed| (holder, placed.1))
                 })
             });
-            (found.map(|placed| placed.1), added)
+            (found, added)
         })
     }
 

@@ -6,7 +6,7 @@
 //! `ivy.xml` and Bazel's `maven_install.json` are read on their own.
 //!
 //! Decisions. Poms of other repositories are not fetched: a version that only such a pom defines is unknown,
-//! with a warning that names the pom. Scopes: `compile`,
+//! with a warning that names the pom, unless a local cache has that pom (`cached`). Scopes: `compile`,
 //! `runtime` and none are runtime, `test` is test; `provided` and `system` are build, because such a package is used
 //! to compile and test, and is not shipped; the scopes of Maven 4 count like those with similar names; `optional`
 //! is optional, unless the scope is one of the last three; plugins, their dependencies, annotation processors
@@ -15,6 +15,7 @@
 //!
 //! Invariants: modules of the repository and entries that are only managed are not packages.
 
+mod cached;
 mod evaluate;
 mod extensions;
 mod inheritance;

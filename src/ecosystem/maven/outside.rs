@@ -3,11 +3,13 @@
 //! Input: their coordinates. Output: the text that names those that may define a version. Invariants: few are
 //! named, however many there are.
 
-use crate::ecosystem::text;
+use crate::{ecosystem::text, model::ecosystem::Ecosystem};
 use std::fmt::Write;
 
 /// Poms that are remembered for one version.
-const MAX_POMS: usize = 8;
+const MAX_POMS: usize = 128;
+/// Poms that a package names.
+const MAX_LISTED: usize = 8;
 /// Poms that a message names.
 const MAX_SHOWN: usize = 3;
 
@@ -35,6 +37,13 @@ impl Outsiders {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Outside> {
         self.0.iter()
+    }
+
+    /// The purls of the poms.
+    pub(super) fn purls(&self) -> Vec<String> {
+        let purl =
+            |outside: &Outside| Ecosystem::Maven.purl(&outside.name, outside.version.as_deref());
+        self.0.iter().take(MAX_LISTED).filter_map(purl).collect()
     }
 
     /// Why a version is unknown that one of these poms defines: "the version is `verb` by …".

@@ -6,13 +6,15 @@
 //! Decisions. An inherited entry is a package of the project that inherits it if the project gives it another
 //! version or scope than the parent; its line is that of the `parent` element. Parents and imported BOMs
 //! outside the repository are packages with the scope build: their versions decide what the file does
-//! not state.
+//! not state. A package without a version names those of them that may define it, and a package whose version
+//! comes from the local cache names the pom.
 //!
 //! Invariants: a project of the repository is not a package of another one, in the version in the repository;
 //! an older released version of it is one. The number of inherited packages is bounded.
 
 use super::{
-    evaluate::{Evaluated, Evaluator, Version},
+    cached,
+    evaluate::{Evaluated, Evaluator, Unknown, Version},
     inheritance::Inheritance,
     parents,
     pom::Pom,
@@ -22,6 +24,7 @@ use crate::ecosystem::{
     Findings, SourceFile,
     budget::Budget,
     collect::{Collector, Declared},
+    module_cache::ModuleCache,
     step::Joining,
     text,
 };
@@ -32,25 +35,35 @@ const MAX_INHERITED: usize = 100_000;
 
 /// Resolves the poms of one repository.
 pub(in crate::ecosystem) fn resolve_poms(joining: &mut Joining<'_>) {
-    let found = resolve(joining.facts.take(), joining.budget);
+    let poms = joining.facts.take();
+    let found = resolve(poms, joining.cache.as_deref_mut(), joining.budget);
     joining.add(found);
 }
 
-pub(super) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
+pub(super) fn resolve(
+    mut poms: Vec<Pom>,
+    cache: Option<&mut (dyn ModuleCache + 'static)>,
+    budget: &Budget,
+) -> Findings {
     poms.sort_by(|a, b| a.file.cmp(&b.file));
     parents::complete(&mut poms);
+    if let Some(cache) = cache {
+        cached::load(&mut poms, cache, budget);
+    }
     let repository = Repository::of(&poms, budget);
     let inheritance = Inheritance::of(&repository);
     let evaluator = Evaluator::of(&inheritance, &repository);
     let mut inherited = MAX_INHERITED;
     let mut all = Findings::default();
-    for (at, pom) in poms.iter().enumerate() {
+    // Those of the cache follow the others.
+    let own = poms.iter().enumerate().take_while(|(_, pom)| !pom.is_cached);
+    for (at, pom) in own.clone() {
         let file = SourceFile { path: &pom.file, bytes: b"", budget };
         let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
-        let mut lister = Lister { evaluator: &evaluator, at, pom, found };
+        let mut lister = Lister { evaluator: &evaluator, at, pom, found, origins: Vec::new() };
         lister.sources(&repository);
         for entry in pom.entries.iter().filter(|entry| inheritance.is_used(at, entry)) {
-            match evaluator.entry(at, entry) {
+            match evaluator.entry(at, at, entry) {
                 Ok(package) => lister.add(entry.line, package),
                 Err(unknown) => {
                     let message = format!("`{}` is undefined", text::excerpt(&unknown));
@@ -58,11 +71,12 @@ pub(super) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
                 }
             }
         }
-        let above = repository.parent(at).filter(|_| !inheritance.is_as_above(at));
-        if let Some(above) = above {
-            for entry in inheritance.inherited(at) {
-                let package = evaluator.entry(at, entry).ok().flatten();
-                let of_parent = evaluator.entry(above, entry).ok().flatten();
+        let above = repository.parent(at).filter(|above| repository.cached(*above).is_none());
+        if above.is_none() || !inheritance.is_as_above(at) {
+            for (holder, entry) in inheritance.inherited(at) {
+                let package = evaluator.entry(at, holder, entry).ok().flatten();
+                let of_parent = above.map(|above| evaluator.entry(above, holder, entry));
+                let of_parent = of_parent.and_then(|of_parent| of_parent.ok().flatten());
                 let is_other = package.as_ref().is_some_and(|package| {
                     of_parent.is_none_or(|of_parent| !package.is_like(&of_parent))
                 });
@@ -72,7 +86,7 @@ pub(super) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
                 }
             }
         }
-        let findings = lister.found.finish();
+        let findings = lister.finish();
         all.packages.extend(findings.packages);
         all.warnings.extend(findings.warnings);
     }
@@ -83,7 +97,7 @@ pub(super) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
             || format!("more than {MAX_INHERITED} inherited packages; the rest is skipped");
         (inherited == 0).then(message)
     };
-    if let (Some(last), Some(message)) = (poms.last(), message) {
+    if let (Some((_, last)), Some(message)) = (own.last(), message) {
         let file = SourceFile { path: &last.file, bytes: b"", budget };
         all.warnings.push(file.warning(None, message));
     }
@@ -96,9 +110,14 @@ struct Lister<'e, 'r, 'a> {
     at: usize,
     pom: &'a Pom,
     found: Collector<'a>,
+    /// For each package, the poms outside the repository that define its version.
+    origins: Vec<Origin<'a>>,
 }
 
-impl Lister<'_, '_, '_> {
+/// The poms that may define a version, and the pom of the cache that does.
+type Origin<'a> = (Vec<String>, Option<&'a str>);
+
+impl<'a> Lister<'_, '_, 'a> {
     /// Lists the parent and the imported BOMs that are outside the repository.
     fn sources(&mut self, repository: &Repository<'_>) {
         if let Some(parent) = &self.pom.parent {
@@ -118,17 +137,32 @@ impl Lister<'_, '_, '_> {
         }
     }
 
-    fn add(&mut self, line: u32, package: Option<Evaluated>) {
-        let Some(Evaluated { name, version, scope }) = package else { return };
-        match &version {
-            Version::Unknown(None, why) => self.found.unresolved(line, &name, why),
-            Version::Unknown(Some(_), why) => {
-                self.found.warn(line, format!("`{}`: {why}", text::excerpt(&name)));
+    fn add(&mut self, line: u32, package: Option<Evaluated<'a>>) {
+        let Some(Evaluated { name, version, scope, source }) = package else { return };
+        let mut managed_by = Vec::new();
+        if let Version::Unknown(Unknown { declared, why, outside }) = &version {
+            match declared {
+                None => self.found.unresolved(line, &name, why),
+                Some(_) => self.found.warn(line, format!("`{}`: {why}", text::excerpt(&name))),
             }
-            Version::Exact(_) | Version::Range(_) => {}
+            managed_by = outside.purls();
         }
         let (specifier, version) = (version.specifier(), version.exact());
         let (direct, scope) = (Some(true), Some(scope));
-        self.found.add(Declared { name: &name, version, specifier, line, direct, scope });
+        let declared = Declared { name: &name, version, specifier, line, direct, scope };
+        let size = managed_by.iter().map(String::len).sum::<usize>() + source.map_or(0, str::len);
+        let is_added = self.found.take(Ecosystem::Maven, declared).is_some();
+        if is_added && self.found.budget().copy(size) {
+            self.origins.push((managed_by, source));
+        }
+    }
+
+    fn finish(self) -> Findings {
+        let mut findings = self.found.finish();
+        for (package, (managed_by, source)) in findings.packages.iter_mut().zip(self.origins) {
+            package.managed_by = managed_by;
+            package.resolved_from = source.map(str::to_owned);
+        }
+        findings
     }
 }

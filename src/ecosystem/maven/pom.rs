@@ -39,27 +39,39 @@ impl Parser for MavenPom {
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
-        let text = xml::decode(file.bytes);
-        let tree = xml::parse(&text, found.budget());
-        for (line, message) in &tree.errors {
-            found.warn(*line, message);
-        }
-        let Some(root) = tree.root().filter(|root| root.name() == "project") else {
-            found.warn(1, "expected the element `project`");
-            return found.unreadable();
-        };
-        let pom = Pom { file: file.path.to_owned(), ..Pom::default() };
-        let mut reader = Reader { pom, found: &mut found };
-        reader.read(root);
-        let fact: Box<dyn Fact> = Box::new(reader.pom);
+        let Some(pom) = parse(file, &mut found) else { return found.unreadable() };
+        let fact: Box<dyn Fact> = Box::new(pom);
         Findings { fact: Some(fact), ..found.finish() }
     }
+}
+
+/// Reads a pom that is not a file of the repository, as far as possible.
+pub(super) fn read(file: SourceFile<'_>) -> Option<Pom> {
+    parse(file, &mut Collector::new(file, Ecosystem::Maven, Source::Manifest))
+}
+
+fn parse(file: SourceFile<'_>, found: &mut Collector<'_>) -> Option<Pom> {
+    let text = xml::decode(file.bytes);
+    let tree = xml::parse(&text, file.budget);
+    for (line, message) in &tree.errors {
+        found.warn(*line, message);
+    }
+    let Some(root) = tree.root().filter(|root| root.name() == "project") else {
+        found.warn(1, "expected the element `project`");
+        return None;
+    };
+    let pom = Pom { file: file.path.to_owned(), ..Pom::default() };
+    let mut reader = Reader { pom, found };
+    reader.read(root);
+    Some(reader.pom)
 }
 
 /// The contents of one pom, unexpanded.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Pom {
     pub(super) file: String,
+    /// Whether the file is one of the local cache, not of the repository.
+    pub(super) is_cached: bool,
     pub(super) own: Coordinates,
     pub(super) parent: Option<Parent>,
     pub(super) properties: HashMap<String, String>,

@@ -41,7 +41,8 @@ impl<'a> Repository<'a> {
                 by_name.entry((group, artifact)).or_default().push(at);
             }
         }
-        let by_path = poms.iter().enumerate().map(|(at, pom)| (pom.file.as_str(), at)).collect();
+        let own = poms.iter().enumerate().filter(|(_, pom)| !pom.is_cached);
+        let by_path = own.map(|(at, pom)| (pom.file.as_str(), at)).collect();
         let work = Cell::new(MAX_WORK);
         let (parents, chains) = (Vec::new(), Vec::new());
         let mut repository = Self { poms, by_path, by_name, parents, chains, work, budget };
@@ -62,9 +63,18 @@ impl<'a> Repository<'a> {
 
     /// The parent outside the repository from which a project inherits.
     pub(super) fn outer(&self, at: usize) -> Option<Outside> {
-        let top = *self.chain(at).last()?;
-        let parent = self.poms.get(top)?.parent.as_ref().filter(|_| self.parent(top).is_none())?;
-        self.outside(top, None, &parent.of)
+        self.missing_parent(*self.chain(at).last()?)
+    }
+
+    /// The parent that a pom names, if it is outside the repository.
+    pub(super) fn missing_parent(&self, at: usize) -> Option<Outside> {
+        let parent = self.poms.get(at)?.parent.as_ref().filter(|_| self.parent(at).is_none())?;
+        self.outside(at, None, &parent.of)
+    }
+
+    /// The path of a pom of the local cache.
+    pub(super) fn cached(&self, at: usize) -> Option<&'a str> {
+        self.poms.get(at).filter(|pom| pom.is_cached).map(|pom| pom.file.as_str())
     }
 
     /// The pom that coordinates in a project refer to.
@@ -107,15 +117,17 @@ impl<'a> Repository<'a> {
         })
     }
 
-    /// The first pom with this group and artifact whose version matches; unknown versions match.
+    /// The first pom with this group and artifact whose version matches; an unknown version matches that of
+    /// a pom of the repository.
     pub(super) fn find(&self, name: (&str, &str), version: Option<&str>) -> Option<usize> {
-        self.find_where(name, version, |_| true)
+        self.find_where(name, version, |pom| version.is_some() || !pom.is_cached)
     }
 
     /// Whether a project of the repository has these coordinates. A `*.pom` file belongs to a Maven
     /// repository that is checked in, so it is not a project of this repository.
     pub(super) fn has_project(&self, name: (&str, &str), version: Option<&str>) -> bool {
-        self.find_where(name, version, |pom| pom.file.ends_with("pom.xml")).is_some()
+        let is_project = |pom: &Pom| !pom.is_cached && pom.file.ends_with("pom.xml");
+        self.find_where(name, version, is_project).is_some()
     }
 
     fn find_where(
@@ -148,24 +160,46 @@ impl<'a> Repository<'a> {
         profile: Option<usize>,
         text: &str,
     ) -> Result<String, String> {
-        if !text.contains("${") {
-            return Ok(text.to_owned());
-        }
-        expression::expand(text, &|name| self.property(at, profile, name))
+        self.expand_from(at, profile, text).map(|expanded| expanded.0)
     }
 
-    fn property(&self, at: usize, profile: Option<usize>, name: &str) -> Option<&'a str> {
+    /// As [`expand`](Self::expand). The second value is the path of a pom of the local cache that defines one
+    /// of the expressions.
+    pub(super) fn expand_from(
+        &self,
+        at: usize,
+        profile: Option<usize>,
+        text: &str,
+    ) -> Result<(String, Option<&'a str>), String> {
+        if !text.contains("${") {
+            return Ok((text.to_owned(), None));
+        }
+        let source = Cell::new(None);
+        let lookup = |name: &str| {
+            let (holder, value) = self.property(at, profile, name)?;
+            source.set(source.get().or_else(|| self.cached(holder)));
+            Some(value)
+        };
+        expression::expand(text, &lookup).map(|expanded| (expanded, source.get()))
+    }
+
+    /// The value of an expression, and the pom that defines it.
+    fn property(&self, at: usize, profile: Option<usize>, name: &str) -> Option<(usize, &'a str)> {
         let pom = self.poms.get(at).filter(|_| self.spend())?;
         let of_project = name.strip_prefix("project.").or_else(|| name.strip_prefix("pom."));
         if let Some(value) = of_project.and_then(|key| of_model(pom, key)) {
-            return Some(value);
+            return Some((at, value));
         }
-        let of_profile = profile.and_then(|profile| pom.profiles.get(profile)?.get(name));
-        let mut inherited =
-            self.chain(at).iter().filter_map(|pom| self.poms.get(*pom)?.properties.get(name));
-        let defined = of_profile.or_else(|| inherited.next()).map(String::as_str);
+        let of_profile =
+            profile.and_then(|profile| Some((at, pom.profiles.get(profile)?.get(name)?)));
+        let mut inherited = self
+            .chain(at)
+            .iter()
+            .filter_map(|holder| Some((*holder, self.poms.get(*holder)?.properties.get(name)?)));
+        let defined = of_profile.or_else(|| inherited.next());
         // The form without prefix is that of Maven 1 and 2; Maven 3 still accepts it.
-        defined.or_else(|| of_model(pom, name))
+        let bare = || Some((at, of_model(pom, name)?));
+        defined.map(|(holder, value)| (holder, value.as_str())).or_else(bare)
     }
 
     /// Charges one unit of work. False once the work is used up.

@@ -1,5 +1,6 @@
 //! Combined poms: each test is a small repository.
 
+mod from_cache;
 mod inherited;
 
 use super::{
@@ -20,8 +21,8 @@ fn read(path: &str, text: &str) -> Pom {
 /// One line for each package and warning of the poms, which are resolved in both orders.
 fn show(files: &[(&str, &str)]) -> String {
     let poms = || files.iter().map(|(path, text)| read(path, text));
-    let findings = resolve(poms().collect(), Budget::alone(1 << 20));
-    let backwards = resolve(poms().rev().collect(), Budget::alone(1 << 20));
+    let findings = resolve(poms().collect(), None, Budget::alone(1 << 20));
+    let backwards = resolve(poms().rev().collect(), None, Budget::alone(1 << 20));
     assert_eq!(findings.packages, backwards.packages);
     assert_eq!(findings.warnings, backwards.warnings);
     let packages = findings.packages.iter().map(|package| {
@@ -267,7 +268,7 @@ fn imports_that_multiply_are_bounded() {
         .collect();
     let poms = texts.iter().map(|(path, text)| read(path, text)).collect();
     let begun = fixtures::processor_time();
-    assert_eq!(resolve(poms, Budget::alone(1 << 20)).packages.len(), 10_000);
+    assert_eq!(resolve(poms, None, Budget::alone(1 << 20)).packages.len(), 10_000);
     assert!(fixtures::processor_time().saturating_sub(begun).as_secs() < 30);
 }
 

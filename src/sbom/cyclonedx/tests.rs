@@ -27,6 +27,8 @@ fn package(text: &str) -> Package {
         resolved: None,
         licenses: Vec::new(),
         hashes: Vec::new(),
+        managed_by: Vec::new(),
+        resolved_from: None,
         purl,
     }
 }

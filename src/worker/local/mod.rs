@@ -6,9 +6,11 @@
 //! Invariants: nothing is written there, and no link is followed below the path.
 
 mod folder;
+mod module_cache;
 mod work_tree;
 
 pub(super) use folder::Folder;
+pub(super) use module_cache::CacheFolders;
 pub(super) use work_tree::{WorkTree, WorkTreeError};
 
 use crate::store::read;

@@ -100,6 +100,8 @@ mod tests {
             resolved: None,
             licenses: Vec::new(),
             hashes: Vec::new(),
+            managed_by: Vec::new(),
+            resolved_from: None,
         };
         let category = |names: &[&str], patterns: &[&str]| Category {
             dependencies: names.iter().map(|name| (*name).to_owned()).collect(),

@@ -25,6 +25,7 @@ use crate::{
         error::ScanError,
         infrastructure::Infrastructure,
         limits::{Caps, LimitError},
+        local::CacheFolders,
         reporter::Reporter,
         status::Stage,
         stop::Stop,
@@ -34,6 +35,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     thread,
     time::Duration,
 };
@@ -68,6 +70,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) deep: bool,
     /// Whether committed archives and programs are read.
     pub(crate) archives: bool,
+    /// The folders of module caches from which versions are resolved that no file defines.
+    pub(crate) module_caches: &'a [PathBuf],
     /// The operator's categories: a deep scan compares URLs in sources with their patterns.
     pub(crate) categories: &'a BTreeMap<String, Category>,
 }
@@ -170,8 +174,11 @@ impl<'a> Engine<'a> {
         drop(wanted);
         reporter.update(|figures| figures.current_file = total);
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining results");
-        let gathered = std::mem::take(&mut self.gathered);
+        let mut gathered = std::mem::take(&mut self.gathered);
         self.size_of_facts = 0;
+        if !self.with.module_caches.is_empty() {
+            gathered.cache = Some(Box::new(CacheFolders::open(self.with.module_caches)));
+        }
         for warning in ecosystem::join(&mut self.found.packages, gathered) {
             self.keep(warning);
         }

@@ -40,6 +40,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
             exclude_paths: Vec::new(),
             archives: false,
             no_ignore: false,
+            module_caches: Vec::new(),
             limits: Limits {
                 max_tree_entries: 1,
                 max_tree_depth: 1,

@@ -67,6 +67,7 @@ impl Place {
             exclude_paths: Vec::new(),
             archives: false,
             no_ignore: false,
+            module_caches: Vec::new(),
             limits: Limits {
                 max_tree_entries: 10_000,
                 max_tree_depth: 64,
@@ -211,6 +212,8 @@ impl Parser for Lines {
                     resolved: None,
                     licenses: Vec::new(),
                     hashes: Vec::new(),
+                    managed_by: Vec::new(),
+                    resolved_from: None,
                 }),
                 None => found.warnings.push(file.warning(Some(number), "not understood")),
             }
