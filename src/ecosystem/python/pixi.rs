@@ -114,7 +114,15 @@ impl Reader<'_, '_, '_> {
             let message = format!("{key}: expected a table, got {}", node.get_ref().type_str());
             return self.found.warn(self.document.line(node), message);
         };
+        // A table such as `"if(linux)"` holds what a platform adds; such tables are not nested.
+        let mut entries = Vec::with_capacity(table.len());
         for (name, value) in table {
+            match value.get_ref().as_table() {
+                Some(more) if name.get_ref().starts_with("if(") => entries.extend(more),
+                _ => entries.push((name, value)),
+            }
+        }
+        for (name, value) in entries {
             let line = self.document.line(name);
             let (name, value) = (name.get_ref(), value.get_ref());
             let declared = Declared { line, scope: Some(scope), ..DIRECT };
