@@ -100,7 +100,8 @@ impl Locked {
     }
 }
 
-fn hash(purl: &str) -> u64 {
+/// A hash of a purl, or of another text.
+pub(super) fn hash(purl: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(purl.as_bytes());
     hasher.finish()

@@ -10,12 +10,12 @@
 
 use super::{
     components::Component,
-    facts::{Facts, Stated},
+    facts::{Facts, List, Stated},
     findings::{Findings, Gone, Repository},
     reach::Entries,
     subject::{group_name, name_of, owner, reason, web_address},
     supplier,
-    writer::{Commas, Cursor, List, Writer},
+    writer::{Commas, Cursor, Writer},
 };
 use crate::model::{
     repository::RepositoryStatus,
@@ -194,7 +194,7 @@ async fn dependencies<F: Findings>(
     for at in 0..writer.findings.scanned() {
         listed.next(writer);
         let reference = references.scanned(writer, at)?;
-        let entries = Entries::of(writer, at).await?;
+        let entries = Entries::of(&mut writer.findings, at).await?;
         let mut commas = depends_on(writer, &json!(reference));
         let mut cursor = Cursor::default();
         while let Some(purl) = writer.entry(at, &entries, &mut cursor)? {

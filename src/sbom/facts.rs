@@ -4,13 +4,32 @@
 //! declarations give the same facts in any order, apart from the name, which is that of the first; memory is bounded
 //! whatever the number of declarations.
 
-use super::writer::List;
 use crate::model::{declared::Declared, digest, license, scan_result::Scope};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// How many licenses and digests of one component a document has.
 const MOST: usize = 1000;
+
+/// A list of one component that is written in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum List {
+    Specifiers,
+    Requires,
+    ManagedBy,
+    ResolvedFrom,
+}
+
+impl List {
+    pub(super) fn of<'p>(self, package: &'p Declared<'p>) -> &'p [Cow<'p, str>] {
+        match self {
+            Self::Specifiers => package.specifier.as_slice(),
+            Self::ManagedBy => &package.managed_by,
+            Self::ResolvedFrom => package.resolved_from.as_slice(),
+            Self::Requires => &[],
+        }
+    }
+}
 
 /// The combined facts of all declarations of a component.
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@
 //! as entries.
 
 use super::{
-    components::each,
+    components::{each, hash},
     findings::{Findings, Gone},
-    writer::{Writer, hash, suspended},
+    shared::suspended,
 };
 
 /// The limit of packages and relations together, of 8 to 16 bytes each.
@@ -36,11 +36,11 @@ impl Entries {
     }
 
     /// The entries of a result.
-    pub(super) async fn of<F: Findings>(writer: &mut Writer<F>, at: u32) -> Result<Self, Gone> {
+    pub(super) async fn of<F: Findings>(findings: &mut F, at: u32) -> Result<Self, Gone> {
         let mut graph = Graph::default();
         let mut requiring: Vec<(u64, u64)> = Vec::new();
         let mut count = 0_usize;
-        let is_valid = each(&mut writer.findings, at, &mut |purl, place, package| {
+        let is_valid = each(findings, at, &mut |purl, place, package| {
             count += 1;
             if count > MOST {
                 return;
@@ -66,7 +66,7 @@ impl Entries {
             if graph.packages.len() + graph.relations.len() >= MOST {
                 return Ok(Self::All);
             }
-            writer.findings.requires(at, place, &mut |required| {
+            findings.requires(at, place, &mut |required| {
                 graph.require(purl, hash(required));
             })?;
             if number % PAUSE_EVERY == 0 {

@@ -4,7 +4,11 @@
 //! Invariants: a lock is never held while the writer waits for the consumer.
 
 use super::components::Index;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    future::poll_fn,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
 
 /// Limits of a document's memory, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -32,4 +36,13 @@ pub(super) struct Shared {
 
 pub(super) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Yields the thread once.
+pub(super) async fn suspended() {
+    let mut has_yielded = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut has_yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

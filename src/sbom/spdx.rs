@@ -12,11 +12,11 @@
 
 use super::{
     components::Component,
-    facts::{Facts, Stated},
+    facts::{Facts, List, Stated},
     findings::{Findings, Gone, Repository},
     subject::{group_name, name_of, owner, reason, web_address},
     supplier,
-    writer::{Commas, Cursor, List, Writer},
+    writer::{Commas, Cursor, Writer},
 };
 use crate::model::{repository::RepositoryStatus, scan_result::Scope, time::Timestamp};
 use chrono::SecondsFormat;

@@ -13,13 +13,13 @@
 
 use super::{
     components::Component,
-    facts::Stated,
+    facts::{List, Stated},
     findings::{Findings, Gone, Repository},
     reach::Entries,
     spdx::{comment, comment_of_component, comment_of_missing, declared_in, download_location},
     subject::{group_name, name_of, owner},
     supplier::{self, Supplier},
-    writer::{Commas, Cursor, List, Writer},
+    writer::{Commas, Cursor, Writer},
 };
 use crate::model::{repository::RepositoryStatus, time::Timestamp};
 use chrono::SecondsFormat;

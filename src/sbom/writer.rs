@@ -5,25 +5,18 @@
 //! its declarations again.
 
 use super::{
-    components::{Component, Next, each},
-    facts::Facts,
+    components::{Component, Next, each, hash},
+    facts::{Facts, List},
     findings::{Findings, Gone},
     reach::Entries,
-    shared::{Budget, Shared, lock},
+    shared::{Budget, Shared, lock, suspended},
     sorted::Sorted,
     subject::name_of,
 };
 use crate::model::declared::Declared;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Serialize;
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    future::poll_fn,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    task::Poll,
-};
+use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
 /// The output and the findings of one document.
@@ -39,26 +32,6 @@ pub(super) struct Writer<F> {
     only: Option<(Declaration, Option<String>)>,
     /// The sorted hashes of all components' purls, if the index cannot hold all components.
     known: Option<Vec<u64>>,
-}
-
-/// A list of one component that is written in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum List {
-    Specifiers,
-    Requires,
-    ManagedBy,
-    ResolvedFrom,
-}
-
-impl List {
-    pub(super) fn of<'p>(self, package: &'p Declared<'p>) -> &'p [Cow<'p, str>] {
-        match self {
-            Self::Specifiers => package.specifier.as_slice(),
-            Self::ManagedBy => &package.managed_by,
-            Self::ResolvedFrom => package.resolved_from.as_slice(),
-            Self::Requires => &[],
-        }
-    }
 }
 
 /// The location of a declaration.
@@ -373,19 +346,4 @@ impl Commas {
             writer.put(",");
         }
     }
-}
-
-/// Yields the thread once.
-pub(super) async fn suspended() {
-    let mut has_yielded = false;
-    poll_fn(|_| {
-        if std::mem::replace(&mut has_yielded, true) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
-pub(super) fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

@@ -240,7 +240,10 @@ async fn bills_of_materials_exist_for_a_job_and_for_each_repository() {
     let missing = spdx["packages"][2]["comment"].as_str().unwrap();
     assert!(missing.starts_with("not scanned, so nothing of it is listed: failed: "), "{missing}");
     let refused = server.get(&format!("{of_job}?format=xml")).await.expect(400).json();
-    assert_eq!(refused["detail"], "Invalid format. Must be one of: cyclonedx, spdx");
+    assert_eq!(
+        refused["detail"],
+        "Invalid format. Must be one of: cyclonedx, cyclonedx-1.7, spdx, spdx-3.0.1"
+    );
 
     let of_one = format!("/scan/{job}/repositories/2/sbom");
     let one = server.get(&of_one).await.expect(200).json();

@@ -7,7 +7,7 @@
 //! gives no warnings.
 
 use super::{
-    catalogs::{Catalog, Entry, EntryVersion},
+    catalog_parts::{Catalog, Entry, EntryVersion},
     script::GradleFile,
     statement::NotationKind,
     version::{LONGEST_VERSION, Rich},

@@ -17,6 +17,7 @@
 mod blocks;
 mod build;
 mod catalog;
+mod catalog_parts;
 mod catalogs;
 mod configuration;
 mod lock;

@@ -9,7 +9,7 @@
 //! bounded by the depth of the folder.
 
 use super::{
-    catalogs::{Complete, Library},
+    catalog_parts::{Complete, Library},
     script::GradleFile,
 };
 use crate::ecosystem::{

@@ -7,7 +7,8 @@
 //! not packages.
 
 use super::{
-    catalogs::{self, Library},
+    catalog_parts::Library,
+    catalogs,
     names::{Builds, Names},
     notation::{self, Module},
     plugins::{self, Own, Versions},

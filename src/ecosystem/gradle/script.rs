@@ -4,7 +4,7 @@
 //! sources, the version catalogs that a file defines, and the plugins that a project builds. Output: the same, for
 //! [`resolve`](super::resolve). Invariants: `size` is proportional to the memory.
 
-use super::{catalogs::Catalog, statement::NotationKind, version::Rich};
+use super::{catalog_parts::Catalog, statement::NotationKind, version::Rich};
 use crate::ecosystem::{
     facts::{Fact, Facts},
     script::Constants,

@@ -5,7 +5,7 @@
 //! is not known is a warning, because it may add entries.
 
 use super::{
-    catalogs::{Catalog, Entry, EntryVersion, Import},
+    catalog_parts::{Catalog, Entry, EntryVersion, Import},
     statement::NotationKind,
     version::Rich,
 };

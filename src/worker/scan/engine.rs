@@ -10,10 +10,10 @@
 use super::{
     guard::{guarded, words},
     urls::UrlPatterns,
-    wanted::{FileKind, Reader, Wanted},
+    wanted::{FileKind, ParserFor, Reader, Selection, Wanted},
 };
 use crate::{
-    ecosystem::{self, ArchiveLimits, Findings, Gathered, Gitlinks, Imports, Parser},
+    ecosystem::{self, ArchiveLimits, Findings, Gathered, Gitlinks, Imports},
     model::{
         pattern::Pattern,
         scan_result::{FileCounts, Package, Warning},
@@ -52,9 +52,6 @@ const MOST_PATH_BYTES: usize = 64 << 20;
 /// How many entries are listed between two updates of the figures.
 const ENTRIES_PER_FIGURE: u64 = 1000;
 
-/// Finds the parser for a file, by its path.
-pub(crate) type ParserFor = fn(&str) -> Option<&'static dyn Parser>;
-
 /// What a scan needs in addition to its tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scan<'a> {
@@ -74,6 +71,12 @@ pub(crate) struct Scan<'a> {
     pub(crate) module_caches: &'a [PathBuf],
     /// The operator's categories: a deep scan compares URLs in sources with their patterns.
     pub(crate) categories: &'a BTreeMap<String, Category>,
+}
+
+impl Scan<'_> {
+    fn selection(&self) -> Selection {
+        Selection { parser_for: self.parser_for, deep: self.deep, archives: self.archives }
+    }
 }
 
 /// The result of a scan.
@@ -212,7 +215,8 @@ impl<'a> Engine<'a> {
             if !is_excluded && !is_ignored {
                 infrastructure.see(&shown);
             }
-            let reader = Reader::of(&shown, &self.with, is_ignored, &mut self.gathered.facts);
+            let reader =
+                Reader::of(&shown, self.with.selection(), is_ignored, &mut self.gathered.facts);
             if is_ignored {
                 // Of ignored files only those count that would have been read.
                 self.found.files.skipped += u64::from(reader.is_some());

@@ -17,4 +17,5 @@ mod urls;
 mod wanted;
 
 pub(super) use categories::categories;
-pub(super) use engine::{ParserFor, Scan, ScanFindings, scan};
+pub(super) use engine::{Scan, ScanFindings, scan};
+pub(super) use wanted::ParserFor;

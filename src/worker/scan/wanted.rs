@@ -2,12 +2,24 @@
 //!
 //! Input: a path. Output: the parser of the file, and why it is read; its size limit. Invariants: the path alone decides.
 
-use super::engine::Scan;
 use crate::{
     ecosystem::{self, Facts, Imports, Parser},
     model::task::Limits,
     worker::text,
 };
+
+/// Finds the parser for a file, by its path.
+pub(crate) type ParserFor = fn(&str) -> Option<&'static dyn Parser>;
+
+/// Which files a scan reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Selection {
+    pub(super) parser_for: ParserFor,
+    /// Whether imports in source files are read.
+    pub(super) deep: bool,
+    /// Whether committed archives and programs are read.
+    pub(super) archives: bool,
+}
 
 /// A file with a parser.
 pub(super) struct Wanted<H> {
@@ -48,7 +60,7 @@ impl Reader {
     /// What reads the file at this path; none if nothing does. The facts learn of every file that is not ignored.
     pub(super) fn of(
         path: &str,
-        with: &Scan<'_>,
+        with: Selection,
         is_ignored: bool,
         facts: &mut Facts,
     ) -> Option<Self> {

@@ -128,7 +128,7 @@ async fn nothing_of_a_repository_is_run_or_followed() {
         .iter()
         .map(|row| row["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["g:gradle", "g:sbt", "node", "py"], "{result:#}");
+    assert_eq!(names, ["127.0.0.1/x", "g:gradle", "g:sbt", "node", "py"], "{result:#}");
     assert_eq!(result["files"]["skipped"], 7, "{result:#}");
     assert!(!canary.exists(), "something was run");
     assert_eq!(trap.contacts(), 0, "something was followed");
