@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
 
 # command → its Debian package
-declare -A needs=([git]=git [curl]=curl [jq]=jq [python3]=python3 [pip]=python3-pip [npm]=npm [node]=nodejs [cc]=gcc [faketime]=faketime [ps]=procps
+declare -A needs=([git]=git [curl]=curl [jq]=jq [python3]=python3 [pip]=python3-pip [npm]=npm [node]=nodejs [chromium]=chromium [cc]=gcc [faketime]=faketime [ps]=procps
     [lslocks]=util-linux [unshare]=util-linux [nsenter]=util-linux [setpriv]=util-linux [prlimit]=util-linux [mount]=mount [strace]=strace [tinyproxy]=tinyproxy
     [ip]=iproute2 [mkfs.ext4]=e2fsprogs [losetup]=mount [dpkg-shlibdeps]=dpkg-dev [strip]=binutils)
 missing=()

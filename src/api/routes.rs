@@ -9,8 +9,8 @@ use super::{
     auth::Auth,
     connections::request_body::RequestBody,
     resources::{
-        docs, events, health, jobs, log, metrics, openapi, packages, repositories, repository,
-        results, sbom, scan, websocket,
+        dashboard, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
+        repository, results, sbom, scan, sign_in, websocket,
     },
     routing::{
         resource::Resource,
@@ -48,6 +48,8 @@ pub fn resources() -> Vec<Resource> {
                 metrics::routes(),
                 openapi::routes(resources),
                 docs::routes(),
+                dashboard::routes(),
+                sign_in::routes(),
             ]),
         ),
     ]

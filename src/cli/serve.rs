@@ -200,9 +200,12 @@ fn print_banner(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&
     };
     let public = &config.server.public_url;
     let page = if public.is_empty() { &base } else { public };
+    let home =
+        if config.server.dashboard { format!("  page     {page}/\n") } else { String::new() };
     let mut text = format!(
         "scanwatch {} listens on {base}\n\
          \x20 files    {}/\n\
+         {home}\
          \x20 API      {page}/docs\n\
          \x20 submit   curl{login} {base}/scan --json '{{\"git_url\": \"https://github.com/owner/name.git\"}}'\n\
          \x20 watch    scanwatch watch --server {base} JOB_ID\n\

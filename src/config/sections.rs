@@ -55,6 +55,8 @@ pub struct ServerConfig {
     /// the root of the host.
     #[serde(deserialize_with = "public_url")]
     pub public_url: String,
+    /// Whether the page for people is served.
+    pub dashboard: bool,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_connections: usize,
     pub max_streams: usize,

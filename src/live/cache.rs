@@ -158,6 +158,20 @@ impl Live {
         JobIndex::page_among(&entries, state, places, read)
     }
 
+    /// As [`page`](Self::page), of the jobs that fit. Visits every job; nobody who changes a job waits for it longer
+    /// than for a part of the map, or for its own row.
+    pub fn page_of_fitting<T>(
+        &self,
+        fits: impl Fn(&JobFacts) -> bool,
+        state: Option<&str>,
+        places: Range<usize>,
+        read: impl Fn(&JobFacts, Option<&str>) -> T,
+    ) -> (Vec<T>, usize) {
+        let entries = self.jobs.iter().map(|job| job.entry());
+        let fitting = entries.filter(|entry| entry.with_row(|row| fits(&row.facts)));
+        JobIndex::page_among(&fitting.collect::<Vec<_>>(), state, places, read)
+    }
+
     /// How many jobs and repositories are in which state.
     pub fn counts(&self) -> Counts {
         self.job_index.counts()

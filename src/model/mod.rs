@@ -17,6 +17,7 @@ pub(crate) mod fuzz;
 pub mod git_ref;
 pub mod git_url;
 pub mod job_id;
+pub mod job_query;
 pub mod job_row;
 pub mod json;
 pub mod license;

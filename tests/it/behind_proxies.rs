@@ -51,7 +51,8 @@ async fn an_untrusted_peer_names_nobody() {
 async fn links_begin_with_the_public_url() {
     let root = "https://example.com/tools/scanwatch";
     let setup = Setup::new().shell("say completed\n");
-    let server = setup.set("server.public_url", json!(format!("{root}/"))).start().await;
+    let setup = setup.set("server.public_url", json!(format!("{root}/")));
+    let server = setup.set("server.dashboard", false).start().await;
     let url = json!({ "git_url": "https://github.com/acme/widget.git" });
     let answer = server.post("/scan", &url).await.expect(200);
     let job = answer.json()["job_id"].as_str().unwrap().to_owned();

@@ -104,6 +104,8 @@ mod packages;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod power_cut;
 #[cfg(test)]
 mod private_ca;
@@ -147,6 +149,8 @@ mod schemathesis;
 mod security;
 #[cfg(test)]
 mod service_manager;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

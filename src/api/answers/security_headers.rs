@@ -29,8 +29,12 @@ pub(crate) fn secured(mut response: Response) -> Response {
     if headers.contains_key(X_CONTENT_TYPE_OPTIONS) {
         return response;
     }
-    let is_page =
-        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    // The policy of a script is that of a worker that runs it.
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|value| {
+        [&b"text/html"[..], b"text/javascript"]
+            .iter()
+            .any(|kind| value.as_bytes().starts_with(kind))
+    });
     let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
     let defaults: [(HeaderName, &'static str); 5] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

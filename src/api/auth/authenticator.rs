@@ -24,6 +24,7 @@ use super::{
     identity::Identity,
     list_file::ListFile,
     secret::Fingerprints,
+    sessions::Sessions,
     single_flight::SingleFlight,
     throttle::{Network, Throttle},
     tokens,
@@ -62,6 +63,7 @@ pub(super) struct Authenticator {
     turns: SingleFlight<Option<Verdict>>,
     throttle: Mutex<Throttle>,
     hashing: Hashing,
+    sessions: Sessions,
 }
 
 /// The outcome of a check that other requests with the same credentials wait for. Only failures are
@@ -136,7 +138,12 @@ impl Authenticator {
             turns: SingleFlight::default(),
             throttle: Mutex::new(Throttle::new()),
             hashing: Hashing::new(),
+            sessions: Sessions::new()?,
         })
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Re-reads the files if they have changed or if `anyway` is set, and revokes removed
@@ -172,28 +179,35 @@ impl Authenticator {
         if let Some(identity) = connection.and_then(|connection| remembered(connection, header)) {
             return Ok(identity);
         }
-        let peer =
-            connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
         let presented = Presented::parse(header).ok_or(ApiError::NotAuthenticated)?;
-        let identity = match presented {
-            Presented::Token(token) if self.takes_tokens => self.by_token(&token, peer)?,
-            Presented::Token(_) => return Err(ApiError::NotAuthenticated),
-            Presented::Password { name, password }
-                if self.takes_tokens
-                    && name == TOKEN_USER
-                    && self.accounts().named(TOKEN_USER).is_none() =>
-            {
-                self.by_token(&password, peer)?
-            }
-            Presented::Password { name, password } => {
-                self.by_password(&name, password, peer).await?
-            }
-        };
+        let identity = self.identity_of(presented, connection).await?;
         if let Some(connection) = connection {
             let verified = VerifiedCredentials::new(header, Arc::clone(&identity));
             *connection.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
         }
         Ok(identity)
+    }
+
+    /// Returns the identity of these credentials.
+    pub(super) async fn identity_of(
+        &self,
+        presented: Presented,
+        connection: Option<&ConnectionContext>,
+    ) -> Result<Arc<Identity>, ApiError> {
+        let peer =
+            connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
+        match presented {
+            Presented::Token(token) if self.takes_tokens => self.by_token(&token, peer),
+            Presented::Token(_) => Err(ApiError::NotAuthenticated),
+            Presented::Password { name, password }
+                if self.takes_tokens
+                    && name == TOKEN_USER
+                    && self.accounts().named(TOKEN_USER).is_none() =>
+            {
+                self.by_token(&password, peer)
+            }
+            Presented::Password { name, password } => self.by_password(&name, password, peer).await,
+        }
     }
 
     /// Checks a token. A valid token is accepted even when the address is throttled: tokens cannot

@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Credentials as the client sent them.
 #[derive(Debug)]
-pub(super) enum Presented {
+pub(in crate::api) enum Presented {
     /// By Basic authentication.
     Password { name: Vec<u8>, password: SecretSlice<u8> },
     /// By Bearer authentication.
@@ -27,6 +27,17 @@ pub(super) enum Presented {
 }
 
 impl Presented {
+    /// A name and a password, as somebody typed them.
+    pub(in crate::api) fn password(name: &str, password: &str) -> Self {
+        let password = password.as_bytes().to_vec().into();
+        Self::Password { name: name.as_bytes().to_vec(), password }
+    }
+
+    /// A token, as somebody typed it.
+    pub(in crate::api) fn token(token: &str) -> Self {
+        Self::Token(token.trim().as_bytes().to_vec().into())
+    }
+
     /// Parses a header; `None` if the scheme is another one or the header is malformed.
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let space = header.iter().position(|byte| *byte == b' ')?;

@@ -102,16 +102,31 @@ impl Identity {
 #[derive(Debug, Clone)]
 pub struct User {
     identity: Option<Arc<Identity>>,
+    /// The end of the session that stood for the credentials.
+    session: Option<SessionEnd>,
+}
+
+/// When a session ends.
+#[derive(Debug, Clone)]
+pub(super) struct SessionEnd {
+    pub(super) at: Instant,
+    /// Cancelled when it is signed out.
+    pub(super) early: CancellationToken,
 }
 
 impl User {
     /// An unauthenticated user: the server is open, or the route needs no credentials.
     pub fn anybody() -> Self {
-        Self { identity: None }
+        Self { identity: None, session: None }
     }
 
     pub(super) fn of(identity: Arc<Identity>) -> Self {
-        Self { identity: Some(identity) }
+        Self { identity: Some(identity), session: None }
+    }
+
+    /// The same for a request with the cookie of a session.
+    pub(super) fn in_session(self, end: SessionEnd) -> Self {
+        Self { session: Some(end), ..self }
     }
 
     /// The name of the user or the token.
@@ -119,13 +134,33 @@ impl User {
         self.identity.as_ref().map(|identity| identity.name())
     }
 
-    /// Completes when the user is removed, changed or expired. A stream has to end at that moment.
+    /// What the user may do; everything on an open server.
+    pub fn scope(&self) -> Scope {
+        self.identity.as_ref().map_or(Scope::Admin, |identity| identity.scope())
+    }
+
+    /// Completes when the user is removed, changed or expired, or when the session ends. A stream has to end at that
+    /// moment.
     pub fn revoked(&self) -> impl Future<Output = ()> + Send + Sync + 'static {
         let token = self.identity.as_ref().map(|identity| identity.revoked.clone());
+        let session = self.session.clone();
         async move {
-            match token {
-                Some(token) => token.cancelled().await,
-                None => pending().await,
+            let revoked = async {
+                match token {
+                    Some(token) => token.cancelled().await,
+                    None => pending().await,
+                }
+            };
+            let ended = async {
+                let Some(SessionEnd { at, early }) = session else { return pending().await };
+                tokio::select! {
+                    () = early.cancelled() => {}
+                    () = tokio::time::sleep_until(at.into()) => {}
+                }
+            };
+            tokio::select! {
+                () = revoked => {}
+                () = ended => {}
             }
         }
     }

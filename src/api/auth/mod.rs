@@ -15,6 +15,7 @@
 //! | `accounts`, `identity` | known users and tokens, and their validity |
 //! | `connection_context` | credentials that a connection has verified |
 //! | `list_file`, `htpasswd`, `tokens` | the files that define them |
+//! | `sessions` | cookies of browsers that stand for verified credentials |
 //! | `secret` | constant-time comparison, and fingerprints of secrets |
 //!
 //! Invariants: credentials are checked before a body is read; response times reveal neither
@@ -32,12 +33,15 @@ mod htpasswd;
 mod identity;
 mod list_file;
 mod secret;
+mod sessions;
 mod single_flight;
 mod throttle;
 mod tokens;
 
 pub use connection_context::ConnectionContext;
+pub(super) use header::Presented;
 pub use identity::{Identity, User};
+pub(super) use sessions::cookie_name;
 pub use tokens::{Expiry, NewToken, NoExpiry};
 
 use super::{
@@ -49,8 +53,11 @@ use crate::config::AuthConfig;
 use accounts::EnvironmentUser;
 use authenticator::Authenticator;
 use secrecy::SecretString;
-use std::sync::Arc;
-use warp::http::HeaderValue;
+use std::{sync::Arc, time::Instant};
+use warp::http::{
+    HeaderMap, HeaderValue, Method, Request,
+    header::{AUTHORIZATION, COOKIE, ORIGIN},
+};
 
 /// The authentication of the server.
 #[derive(Debug)]
@@ -125,7 +132,50 @@ impl Auth {
         allowed(authenticator.identify(header, connection).await?, needed)
     }
 
-    /// Returns the same without waiting, where no check is needed: on an open server, without
+    /// Returns the user of the session whose cookie a request has, if it has the needed scope; none without a valid
+    /// session. A write has to name its origin, which only a browser sends, and which is compared elsewhere.
+    pub(super) fn signed_in<B>(
+        &self,
+        request: &Request<B>,
+        port: Option<u16>,
+        needed: Scope,
+    ) -> Option<Result<User, ApiError>> {
+        let authenticator = self.authenticator.as_ref()?;
+        let headers = request.headers();
+        if !headers.contains_key(COOKIE) || headers.contains_key(AUTHORIZATION) {
+            return None;
+        }
+        let id = sessions::cookie(headers, &cookie_name(port))?;
+        let (identity, end) = authenticator.sessions().identity(id, Instant::now())?;
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if !is_read && !headers.contains_key(ORIGIN) {
+            return Some(Err(ApiError::CrossSite("it has a cookie, but no Origin".into())));
+        }
+        Some(allowed(identity, needed).map(|user| user.in_session(end)))
+    }
+
+    /// Checks credentials as those of any request, and begins a session of their identity. Returns its id.
+    pub(super) async fn sign_in(
+        &self,
+        presented: Presented,
+        connection: Option<&ConnectionContext>,
+    ) -> Result<String, ApiError> {
+        let authenticator = self.authenticator.as_ref().ok_or(ApiError::NotAuthenticated)?;
+        let identity = authenticator.identity_of(presented, connection).await?;
+        authenticator.sessions().begin(identity, Instant::now()).map_err(|error| {
+            ApiError::Unavailable { detail: error.to_string().into(), retry_after: None }
+        })
+    }
+
+    /// Ends the session whose cookie these headers have.
+    pub(super) fn sign_out(&self, headers: &HeaderMap, port: Option<u16>) {
+        let id = sessions::cookie(headers, &cookie_name(port));
+        if let (Some(authenticator), Some(id)) = (&self.authenticator, id) {
+            authenticator.sessions().end(id);
+        }
+    }
+
+    /// Returns what [`grant`](Self::grant) returns, without waiting, where no check is needed: on an open server, without
     /// credentials, and with the credentials that the connection has verified last.
     pub(super) fn known(
         &self,

@@ -46,8 +46,32 @@ pub(crate) fn check_host<B>(auth: &Auth, request: &Request<B>) -> Result<(), Api
     if known { Ok(()) } else { Err(ApiError::UnknownHost) }
 }
 
+/// Whether a browser opens the address itself, and not a script of a page (W3C "Fetch Metadata Request Headers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BrowserRequest {
+    /// It was typed, or a link was followed; with the number of folders in the path.
+    Navigation { depth: usize },
+    /// A script or a page loads it.
+    Part,
+    /// It is no browser.
+    None,
+}
+
+impl BrowserRequest {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        match request.headers().get("sec-fetch-mode") {
+            None => Self::None,
+            Some(mode) if mode == "navigate" => {
+                let folders = request.uri().path().matches('/').count();
+                Self::Navigation { depth: folders.saturating_sub(1) }
+            }
+            Some(_) => Self::Part,
+        }
+    }
+}
+
 /// The host that a request names; `malformed` has validated it.
-fn host_of<B>(request: &Request<B>) -> Option<Authority> {
+pub(crate) fn host_of<B>(request: &Request<B>) -> Option<Authority> {
     let of_header = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
     request.uri().authority().cloned().or_else(of_header)
 }

@@ -18,12 +18,14 @@ use crate::api::{
     state::Api,
 };
 use crate::model::{
+    job_query::JobQuery,
     job_row::{JobRow, ListedJob},
     progress::JobFacts,
     state::COARSE_STATES,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use warp::{Filter, http::StatusCode, reply::Response};
 
 /// The default and the maximum size of a page of jobs.
@@ -45,6 +47,9 @@ struct Listing {
     /// List only the job with this id or, if there is none, the jobs whose ids begin or end with
     /// this text.
     job: Option<String>,
+    /// List only jobs that fit all of these words, of at most 200 bytes: `status:failed`, `forge:` with a part of the host, `name:`
+    /// with a part of the path, and other words, which are parts of the URL or of the id. Case does not matter.
+    q: Option<String>,
 }
 
 /// A page of jobs.
@@ -66,7 +71,8 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(StatusCode::OK, Answer::json::<JobRow<'_>>("The row."));
     vec![
         Route::get(&JOBS, Access::Read, lists, |call, _| {
-            call.and(warp::query()).map(|call: Call<0>, listing| finish(list(&call.api, &listing)))
+            call.and(warp::query())
+                .then(async |call: Call<0>, listing| finish(list(&call.api, listing).await))
         }),
         Route::get(&JOB, Access::Read, shows, |call, _| {
             call.map(|Call { api, path: [id], .. }| finish(row(&api, &id)))
@@ -75,9 +81,9 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// `GET /jobs`: newest first.
-fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
-    let wanted = listing.status.as_deref();
-    if wanted.is_some_and(|state| !COARSE_STATES.contains(&state)) {
+async fn list(api: &Api, listing: Listing) -> Result<Response, ApiError> {
+    let wanted = listing.status.clone();
+    if wanted.as_deref().is_some_and(|state| !COARSE_STATES.contains(&state)) {
         let detail = format!("Invalid status filter. Must be one of: {}", COARSE_STATES.join(", "));
         return Err(ApiError::bad_request(detail));
     }
@@ -85,9 +91,25 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     let page = Page::new(listing.page, listing.per_page, default, most);
     // Copied, so that no lock is held during serialization.
     let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
-    let (rows, total) = match listing.job.as_deref() {
-        None => api.live.page(wanted, page.range(), copy),
-        Some(text) => api.live.page_of_ids(text, wanted, page.range(), copy),
+    let query = listing.q.as_deref().filter(|text| !text.trim().is_empty()).map(JobQuery::parse);
+    let query = query
+        .transpose()
+        .map_err(|error| ApiError::bad_request(format!("Invalid filter: {error}")))?;
+    let (rows, total) = match (listing.job, query) {
+        (None, None) => api.live.page(wanted.as_deref(), page.range(), copy),
+        (Some(text), None) => api.live.page_of_ids(&text, wanted.as_deref(), page.range(), copy),
+        (job, Some(query)) => {
+            // Every job is visited, which takes its time: not on a thread that serves others.
+            let live = Arc::clone(&api.live);
+            let fits = move |facts: &JobFacts| {
+                let id = facts.id.as_str();
+                query.fits(facts)
+                    && job.as_ref().is_none_or(|part| id.starts_with(part) || id.ends_with(part))
+            };
+            let range = page.range();
+            let search = move || live.page_of_fitting(fits, wanted.as_deref(), range, copy);
+            api.read_pools.checks.run(search).await.unwrap_or_default()
+        }
     };
     let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
     Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))

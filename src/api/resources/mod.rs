@@ -6,6 +6,7 @@
 //! results are read in bounded pieces.
 
 pub(super) mod csv;
+pub(super) mod dashboard;
 mod degraded;
 pub(super) mod docs;
 pub(super) mod events;
@@ -26,5 +27,6 @@ pub(super) mod repository;
 pub(super) mod results;
 pub(super) mod sbom;
 pub(super) mod scan;
+pub(super) mod sign_in;
 pub(super) mod static_answer;
 pub(super) mod websocket;

@@ -18,12 +18,16 @@ use super::{
 };
 use crate::api::{
     answers::{
-        content_coding::Coding, error::ApiError, if_none_match::IfNoneMatch,
+        content_coding::Coding, error::ApiError, if_none_match::IfNoneMatch, reply,
         security_headers::secured,
     },
     auth::{Auth, ConnectionContext, User},
     connections::request_metrics::{RequestMetrics, UNMATCHED},
-    requests::{browser_guard, forwarded, malformed, recover::recover},
+    requests::{
+        browser_guard::{self, BrowserRequest},
+        forwarded, malformed,
+        recover::recover,
+    },
 };
 use crate::config::CurrentConfig;
 use futures_util::FutureExt;
@@ -42,7 +46,10 @@ use std::{
 use tower_service::Service;
 use warp::{
     Filter,
-    http::{Method, header::AUTHORIZATION},
+    http::{
+        Method, StatusCode,
+        header::{AUTHORIZATION, COOKIE, LOCATION, WWW_AUTHENTICATE},
+    },
     reply::Response,
 };
 
@@ -152,7 +159,8 @@ where
         self.0.note_client(&mut request);
         let (table, began) = (Arc::clone(&self.0), Instant::now());
         let (counted, found) = self.0.find(&request);
-        let count = Count { table, counted, method: request.method().clone(), began };
+        let browser = BrowserRequest::of(&request);
+        let count = Count { table, counted, method: request.method().clone(), began, browser };
         let answer = match found.map(|route| (route, self.0.known_user(route.access, &request))) {
             Ok((route, Some(user))) => user.and_then(|user| route.begin(user, request)),
             Ok((_, None)) => return Box::pin(authenticated(request, count)),
@@ -162,7 +170,7 @@ where
             Ok(answer) => {
                 Box::pin(answer.map(move |result| result.map(|response| count.finish(response))))
             }
-            Err(error) => Box::pin(ready(Ok(count.finish(error.to_response())))),
+            Err(error) => Box::pin(ready(Ok(count.finish(count.refusal(&error))))),
         }
     }
 }
@@ -182,7 +190,7 @@ async fn authenticated<B: Sync, S: Answers<B>>(
     };
     let response = match answer {
         Ok(answer) => answer.await?,
-        Err(error) => error.to_response(),
+        Err(error) => count.refusal(&error),
     };
     Ok(count.finish(response))
 }
@@ -237,6 +245,12 @@ impl<S> Table<S> {
         request: &Request<B>,
     ) -> Option<Result<User, ApiError>> {
         let Some(needed) = access.needed() else { return Some(Ok(User::anybody())) };
+        let port = || browser_guard::host_of(request).and_then(|host| host.port_u16());
+        if request.headers().contains_key(COOKIE)
+            && let Some(user) = self.auth.signed_in(request, port(), needed)
+        {
+            return Some(user);
+        }
         self.auth.known(request.headers().get(AUTHORIZATION), connection_of(request), needed)
     }
 
@@ -275,12 +289,37 @@ struct Count<S> {
     counted: usize,
     method: Method,
     began: Instant,
+    browser: BrowserRequest,
 }
 
 impl<S> Count<S> {
-    /// Records the request, and adds the security headers to the answer.
-    fn finish(&self, response: Response) -> Response {
-        let Self { table, counted, method, began } = self;
+    /// The answer to a refused request. A browser that opens an address without credentials is led to the page, where
+    /// somebody can sign in.
+    fn refusal(&self, error: &ApiError) -> Response {
+        let is_login = matches!(error, ApiError::NotAuthenticated | ApiError::InvalidCredentials);
+        let is_read = self.method == Method::GET;
+        let config = self.table.config.as_ref();
+        match self.browser {
+            BrowserRequest::Navigation { depth }
+                if is_login
+                    && is_read
+                    && config.is_some_and(|config| config.get().server.dashboard) =>
+            {
+                // Relative, because a proxy may serve everything below a path.
+                let page = format!("{}sign-in", "../".repeat(depth));
+                reply::with_header(reply::empty(StatusCode::SEE_OTHER), LOCATION, &page)
+            }
+            _ => error.to_response(),
+        }
+    }
+
+    /// Records the request, and adds the security headers to the answer. A page gets no challenge: its browser would ask
+    /// for a password in a window of its own, and keep it until it is closed.
+    fn finish(&self, mut response: Response) -> Response {
+        if self.browser == BrowserRequest::Part && response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().remove(WWW_AUTHENTICATE);
+        }
+        let Self { table, counted, method, began, .. } = self;
         table.request_metrics.note(*counted, method, response.status(), began.elapsed());
         secured(response)
     }

@@ -1,6 +1,7 @@
 //! The shared test support: a server to start and to kill, requests in three degrees of politeness,
 //! waiting for conditions, and a forge that misbehaves on demand.
 
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod debian;
 pub(crate) mod dice;

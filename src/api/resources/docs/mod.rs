@@ -1,7 +1,6 @@
 //! `/docs`: the OpenAPI document as a page for people; and what browsers ask for besides.
 //!
-//! Input: three files that are compiled in. Output: the page, its style and its script; `/` leads to
-//! the page.
+//! Input: three files that are compiled in. Output: the page, its style and its script.
 //!
 //! Invariants: all references are relative, so that the page works below any path prefix of a
 //! proxy; nothing is loaded from other sites; the content of the document is inserted into
@@ -25,7 +24,6 @@ use warp::{
     reply::Response,
 };
 
-const HOME: Template<0> = Template::new("/", []);
 const ICON: Template<0> = Template::new("/favicon.ico", []);
 const PAGE: Template<0> = Template::new("/docs", []);
 const STYLE: Template<0> = Template::new("/docs/style.css", []);
@@ -34,7 +32,6 @@ const SCRIPT: Template<0> = Template::new("/docs/script.js", []);
 /// The routes of this file.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        home(),
         icon(),
         file(
             &PAGE,
@@ -73,18 +70,6 @@ fn file(
                 None => fixed.answer(&call.if_none_match, call.coding),
             }
         })
-    })
-}
-
-/// `GET /`
-fn home() -> Route {
-    let answer = Answer::empty("The page is at `/docs`.").header("Location", "The page.");
-    let gives = Operation::new("getHome", "The way to the page").answers(StatusCode::FOUND, answer);
-    Route::get(&HOME, Access::Public, gives, |call, context| {
-        // Without a public URL, relative to the path with a slash at its end.
-        let root = context.api.config.get().server.public_url.clone();
-        let page = if root.is_empty() { "docs".to_owned() } else { format!("{root}/docs") };
-        call.map(move |_: Call<0>| redirect(StatusCode::FOUND, &page))
     })
 }
 

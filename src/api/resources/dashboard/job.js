@@ -1,0 +1,267 @@
+// One job: how far it is, what failed and why, where the time goes, every repository.
+
+import { link, problem, setParameters } from "./shell.js";
+import { address, may, request } from "./api.js";
+import { announce, confirm, copier, fill, h, show, text } from "./dom.js";
+import { REMEDIES, ago, at, badge, duration, isFinal, kindOf, number, time } from "./format.js";
+import { follow } from "./live.js";
+import { keyOf } from "./reduce.js";
+import { virtualTable } from "./table.js";
+import { timeline } from "./timeline.js";
+
+const PARTS = [["completed", "done", "completed"], ["failed", "failed", "failed"], ["in_progress", "running", "running"], ["pending", "waiting", "pending"]];
+
+export function view(main, { job: id, parameters }) {
+  const path = `scan/${encodeURIComponent(id)}`;
+  document.title = `${id} – scanwatch`;
+  let state = null;
+  let tab = parameters.get("tab") === "timeline" ? "timeline" : "repositories";
+  let query = parameters.get("q") ?? "";
+  let stop = () => {};
+
+  const head = h("div.jobhead");
+  const bar = h("div.bar-of-states");
+  const legend = h("p.legend");
+  const verbs = h("p.actions");
+  const failures = h("section", { "aria-label": "Failures" });
+  const filter = h("input", { type: "search", "data-filter": "", placeholder: "Filter: name, status:failed, cause:clone", value: query, "aria-label": "Filter repositories" });
+  const tabs = h("div.tabs", { role: "tablist", "aria-label": "Views" });
+  const counted = h("span.faint");
+  const panel = h("div.panel", { role: "tabpanel" });
+  fill(main, head, bar, legend, verbs, failures, h("div.tools", null, tabs, h("a", { href: `#/jobs/${encodeURIComponent(id)}/packages` }, "Packages"), filter, counted), panel);
+
+  const table = virtualTable({
+    label: "Repositories", sort: 0,
+    key: keyOf,
+    onopen: (row) => Number.isInteger(row?.repo_index) && (location.hash = repositoryAddress(id, row)),
+    columns: [
+      { name: "State", cell: (row) => badge(row.status), sort: (row) => order(row.status) },
+      { name: "Repository", cell: (row) => named(id, row), sort: (row) => row.repo_name ?? "" },
+      { name: "What happens", cell: what, sort: (row) => row.error ?? row.progress?.message ?? "" },
+      { name: "Time", numeric: true, cell: (row) => h("span", { "data-index": row.repo_index }, duration(seconds(row))), sort: (row) => seconds(row) || 0 },
+      { name: "Changed", cell: (row) => (row.last_update ? ago(row.last_update) : "—"), sort: (row) => row.last_update ?? "" },
+    ],
+  });
+  const lanes = timeline({ onopen: (row) => (location.hash = repositoryAddress(id, row)) });
+
+  function fitting() {
+    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = [...(state?.rows.values() ?? [])];
+    if (!words.length) return rows;
+    return rows.filter((row) => words.every((word) => {
+      const [, key, value] = /^(status|cause):(.*)$/.exec(word) ?? [];
+      if (key === "status") return row.status === value || kindOf(row.status) === value;
+      if (key === "cause") return row.failure?.kind === value;
+      return (row.repo_name ?? "").toLowerCase().includes(word);
+    }));
+  }
+
+  function drawTabs() {
+    fill(tabs, [["repositories", "Repositories"], ["timeline", "Timeline"]].map(([name, label]) => h("button", {
+      type: "button", role: "tab", "aria-selected": String(tab === name),
+      onclick: () => {
+        tab = name;
+        setParameters({ tab: name === "timeline" ? name : "" });
+        drawTabs();
+        drawPanel();
+      },
+    }, label)));
+  }
+
+  function drawPanel() {
+    const rows = fitting();
+    text(counted, query ? `${number(rows.length)} of ${number(state?.rows.size ?? 0)}` : "");
+    if (tab === "timeline") {
+      if (panel.firstChild !== lanes.element) fill(panel, lanes.element);
+      lanes.set(rows, state?.job);
+    } else {
+      if (panel.firstChild !== table.element) fill(panel, table.element);
+      table.set(rows);
+    }
+  }
+
+  function drawHead() {
+    const job = state.job;
+    const url = job.group_url ?? id;
+    if (!head.firstChild) {
+      fill(head, h("h1", { dir: "auto" }, url), h("p.facts", { id: "facts" }));
+      document.title = `${url} – scanwatch`;
+    }
+    fill(
+      head.querySelector("#facts"), badge(job.status), " · ",
+      job.completed_at ? ["finished ", time(job.completed_at)] : ["changed ", ago(job.last_update)],
+      " · ", h("span", { id: "elapsed" }, `took ${duration(elapsed(job))}`),
+      job.waiting_for && [" · waits for ", job.waiting_for], " · ", h("code", null, id), " ", copier("copy id", id),
+      job.error && h("p.error", { dir: "auto" }, job.error),
+      job.warnings?.length ? h("details", null, h("summary", null, `${job.warnings.length} files cannot be read`), h("ul", null, job.warnings.map((one) => h("li", null, one.file ? `${one.file}: ${one.message ?? ""}` : String(one))))) : null,
+    );
+  }
+
+  function drawBar() {
+    const summary = state.job.summary ?? {};
+    const total = summary.total_repositories || 1;
+    if (!bar.firstChild) fill(bar, PARTS.map(([, kind]) => h(`span.part.${kind}`)));
+    PARTS.forEach(([member, , name], index) => {
+      const value = summary[member] ?? 0;
+      bar.children[index].style.flexGrow = String(value);
+      bar.children[index].hidden = !value;
+      bar.children[index].title = `${number(value)} ${name}`;
+    });
+    bar.setAttribute("role", "img");
+    const words = PARTS.map(([member, , name]) => `${number(summary[member] ?? 0)} ${name}`);
+    bar.setAttribute("aria-label", `Of ${number(total)} repositories: ${words.join(", ")}`);
+    const eta = state.job.eta_seconds;
+    fill(legend, PARTS.map(([, kind, name], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, Number.isFinite(eta) && eta !== null && !isFinal(state.job.status) ? ` · about ${duration(eta)} left` : "");
+  }
+
+  function drawVerbs() {
+    const final = isFinal(state.job.status);
+    const failed = state.job.summary?.failed ?? 0;
+    const act = async (what, send) => {
+      try {
+        await send();
+        announce(`${what}: done`);
+      } catch (error) {
+        show(what, h("p.error", null, error.message));
+      }
+    };
+    fill(
+      verbs,
+      may("write") && !final && h("button", {
+        type: "button",
+        onclick: async () => {
+          const running = state.job.summary?.in_progress ?? 0;
+          const sure = await confirm({ title: "Cancel this job?", lines: [`${number(running)} running scans end, ${number(state.job.summary?.pending ?? 0)} never start. What is finished stays.`], verb: "Cancel the job" });
+          if (sure) await act("Cancel", () => request(`${path}/cancel`, { method: "POST" }));
+        },
+      }, "Cancel"),
+      may("write") && final && failed > 0 && h("button", { type: "button", onclick: retry }, `Retry ${number(failed)} failed`),
+      may("admin") && h("button.danger", {
+        type: "button",
+        onclick: async () => {
+          const sure = await confirm({ title: "Delete this job?", lines: [`Status, results, logs and bills of materials of ${number(state.rows.size)} repositories are removed. They cannot be brought back.`, final ? "" : "Running scans end first."], verb: "Delete for good" });
+          if (sure) await act("Delete", async () => {
+            await request(path, { method: "DELETE" });
+            location.hash = "#/";
+          });
+        },
+      }, "Delete"),
+      final && h("span.downloads", null, "Download: ", [["CSV", `jobs/${encodeURIComponent(id)}/results?format=csv`, `${id}.csv`], ["JSON", `jobs/${encodeURIComponent(id)}/results`, `${id}.json`], ["CycloneDX", `${path}/sbom`, `${id}.cdx.json`], ["SPDX", `${path}/sbom?format=spdx`, `${id}.spdx.json`]].map(([name, where, file], index) => [index ? " · " : "", h("a", { href: address(where), download: file }, name)])),
+      " ", copier("copy as curl", () => `curl ${address(path)}`),
+    );
+  }
+
+  async function retry() {
+    try {
+      await request(`${path}/retry`, { method: "POST" });
+      announce("The failed repositories are scanned again");
+      begin();
+    } catch (error) {
+      show("Retry", h("p.error", null, error.message));
+    }
+  }
+
+  let failuresPrint = "";
+  function drawFailures() {
+    const groups = new Map();
+    for (const row of state.rows.values()) {
+      if (kindOf(row.status) !== "failed") continue;
+      const cause = row.failure?.kind ?? row.status;
+      if (!groups.has(cause)) groups.set(cause, []);
+      groups.get(cause).push(row);
+    }
+    const print = JSON.stringify([...groups].map(([cause, rows]) => [cause, rows.length, rows[0].error]));
+    if (print === failuresPrint) return;
+    failuresPrint = print;
+    const sorted = [...groups].sort(([, a], [, b]) => b.length - a.length);
+    fill(failures, sorted.length ? h("h2", null, "Failures") : null, sorted.map(([cause, rows]) => h(
+      "details.cause", { open: sorted.length === 1 && rows.length <= 3 },
+      h("summary", null, badge("failed"), ` ${cause}: ${number(rows.length)} `, h("span.faint", null, REMEDIES[cause] ?? "")),
+      h("ul", null, rows.slice(0, 20).map((row) => h("li", null, h("a", { href: repositoryAddress(id, row), dir: "auto" }, row.repo_name), ": ", h("span", { dir: "auto" }, row.error ?? row.status)))),
+      rows.length > 20 && h("p", null, h("button", { type: "button", onclick: () => {
+        query = `cause:${cause}`;
+        filter.value = query;
+        setParameters({ q: query });
+        drawPanel();
+      } }, `All ${number(rows.length)} in the table`)),
+    )));
+  }
+
+  filter.addEventListener("input", () => {
+    query = filter.value;
+    setParameters({ q: query });
+    drawPanel();
+  });
+
+  let wasFinal = null;
+  function begin() {
+    stop();
+    stop = follow(`${path}/events`, {
+      link(now) {
+        link(now);
+        if (now === "gone") fill(main, problem({ status: 404 }));
+      },
+      change(next) {
+        state = next;
+        if (!state.job) return;
+        const final = isFinal(state.job.status);
+        if (wasFinal === false && final) announce(`The job is finished: ${state.job.status.replaceAll("_", " ")}`);
+        wasFinal = final;
+        drawHead();
+        drawBar();
+        drawVerbs();
+        drawFailures();
+        drawPanel();
+      },
+    });
+  }
+  drawTabs();
+  begin();
+  const clock = setInterval(() => {
+    if (!state?.job || isFinal(state.job.status)) return;
+    text(main.querySelector("#elapsed"), `took ${duration(elapsed(state.job))}`);
+    for (const cell of main.querySelectorAll("[data-index]")) {
+      const row = state.rows.get(Number(cell.dataset.index));
+      if (row && kindOf(row.status) === "running") text(cell, duration(seconds(row)));
+    }
+    if (tab === "timeline") lanes.tick();
+  }, 1000);
+  return () => {
+    stop();
+    clearInterval(clock);
+    table.stop();
+    lanes.stop();
+  };
+}
+
+/** The name of a repository, with a link to it once it has a number. */
+function named(job, row) {
+  const name = row.repo_name ?? `Repository ${row.repo_index}`;
+  const link = { href: repositoryAddress(job, row), dir: "auto", tabIndex: -1 };
+  return Number.isInteger(row.repo_index) ? h("a", link, name) : h("span", { dir: "auto" }, name);
+}
+
+export const repositoryAddress = (job, row) => `#/jobs/${encodeURIComponent(job)}/${row.repo_index}`;
+
+const ORDER = { failed: 0, running: 1, partly: 2, waiting: 3, done: 4 };
+const order = (status) => ORDER[kindOf(status)] ?? 5;
+
+/** How long a repository has been scanned, in seconds. */
+export function seconds(row) {
+  const end = isFinal(row.status) ? at(row.completed_at ?? row.last_update) : Date.now();
+  return kindOf(row.status) === "waiting" ? NaN : (end - at(row.started_at)) / 1000;
+}
+
+function elapsed(job) {
+  return isFinal(job.status) ? job.elapsed_time_seconds : job.elapsed_time_seconds + Math.max(0, (Date.now() - at(job.last_update)) / 1000);
+}
+
+/** What a repository is doing, or what it failed of. */
+function what(row) {
+  if (row.error) return h("span.failed", { dir: "auto", title: row.error }, row.failure?.kind ? `${row.failure.kind}: ` : "", row.error);
+  const progress = row.progress;
+  if (!progress) return "";
+  if (isFinal(row.status)) return Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
+  const meter = Number.isFinite(progress.percentage) ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
+  return [meter, " ", h("span.faint", { dir: "auto" }, progress.message ?? progress.current_file_name ?? progress.stage ?? "")];
+}
