@@ -77,7 +77,7 @@ impl Word {
                     Err(QueryError::UnknownState(value.to_owned()))
                 }
             }
-            other if other.bytes().all(|byte| byte.is_ascii_alphabetic()) && !value.is_empty() => {
+            other if is_qualifier(other) && !is_port(value) => {
                 Err(QueryError::UnknownQualifier(other.to_owned()))
             }
             _ => Ok(Self::Any(word.to_owned())),
@@ -97,6 +97,15 @@ impl Word {
             }
         }
     }
+}
+
+fn is_qualifier(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Whether what follows a colon is that of a host, or nothing.
+fn is_port(text: &str) -> bool {
+    text.bytes().take_while(|byte| *byte != b'/').all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
