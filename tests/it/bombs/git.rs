@@ -143,6 +143,9 @@ pub(super) fn message(forge: &Forge, name: &str, scale: Scale) {
     commit.resize(scale.message_bytes, b'x');
     let id = repository.git(&["hash-object", "-w", "-t", "commit", "--stdin"], &commit);
     repository.git(&["update-ref", "refs/heads/main", &id], b"");
+    // What is packed is sent as it is; a loose object would be compressed for each client, which takes the server too
+    // long to be told from a dead one while other scans need the processors.
+    repository.git(&["repack", "-a", "-d", "-q"], b"");
 }
 
 /// A branch that is a tag of a tag of a tag, 10,000 levels deep.
