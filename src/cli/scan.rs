@@ -317,7 +317,7 @@ fn read_results(engine: &Engine, target: &Started) -> anyhow::Result<Scanned> {
     Ok(Scanned { name: name.clone(), job: Arc::clone(job), listed: *listed, results })
 }
 
-/// Writes the results, and prints warnings and a summary. The exit code tells whether all
+/// Writes the results, and prints warnings and a summary. The exit code reports whether all
 /// repositories completed.
 fn report(
     args: &ScanArgs,

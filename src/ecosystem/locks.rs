@@ -52,7 +52,7 @@ struct Manifests<'r> {
     resolved: &'r Resolved,
     /// The scope of each requirement, by its canonical name.
     by_folder: HashMap<Key, HashMap<String, Option<Scope>>>,
-    /// The same by lock file and purl, for the names of which the lock file has several versions.
+    /// The same by lock file and purl, for names that occur in the lock file with several versions.
     by_purl: HashMap<String, HashMap<String, Option<Scope>>>,
 }
 

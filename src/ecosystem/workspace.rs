@@ -8,7 +8,7 @@
 //! certainly a project of the repository stays a package.
 //!
 //! A project requires its neighbour as it requires any other package, by name and range; only the
-//! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
+//! workspace distinguishes the two. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
 //! "pnpm-workspace.yaml", Composer's "Repositories", section "Path", Dart's "Pub workspaces", Cabal's
 //! "cabal.project Reference", Stack's "Project-level configuration", Go's "Workspaces", uv's "Using
 //! workspaces", Pkg's "Workspaces".

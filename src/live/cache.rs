@@ -138,8 +138,8 @@ impl Live {
     }
 
     /// As [`page`](Self::page), of the job with this id or, if there is none, of the jobs whose ids
-    /// begin or end with this text. Visits every id; nobody who changes a job waits for it longer
-    /// than for a part of the map.
+    /// begin or end with this text. Visits every id; a writer waits at most while one shard of the map
+    /// is visited.
     pub fn page_of_ids<T>(
         &self,
         text: &str,
@@ -158,8 +158,8 @@ impl Live {
         JobIndex::page_among(&entries, state, places, read)
     }
 
-    /// As [`page`](Self::page), of the jobs that fit. Visits every job; nobody who changes a job waits for it longer
-    /// than for a part of the map, or for its own row.
+    /// As [`page`](Self::page), of the jobs that fit. Visits every job; a writer waits at most while one shard of the
+    /// map, or its own row, is visited.
     pub fn page_of_fitting<T>(
         &self,
         fits: impl Fn(&JobFacts) -> bool,

@@ -99,7 +99,7 @@ impl Facts {
     }
 
     /// The digests as members of two names, with the names of algorithms of a format. Digests of unknown
-    /// algorithms, as another scanner may have written, are left out.
+    /// algorithms, as another scanner may have written, are skipped.
     pub(super) fn digests(
         &self,
         [of_algorithm, of_digits]: [&str; 2],

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
-/// Reads `CycloneDX` and SPDX documents in JSON; the content tells them apart.
+/// Reads `CycloneDX` and SPDX documents in JSON; the content distinguishes them.
 #[derive(Debug)]
 pub(super) struct BomJson;
 

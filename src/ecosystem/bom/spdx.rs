@@ -51,7 +51,7 @@ pub(super) fn read<'t, P: Part<'t>>(root: P, found: &mut Collector<'_>) {
     relations.document(components).list(found);
 }
 
-/// Whether a type of references is that of purls: the word itself, or an address that ends with it.
+/// Whether a reference type is that of purls: `purl`, or a URL that ends with it.
 pub(super) fn is_purl(kind: &str) -> bool {
     kind.rsplit(['/', '#']).next() == Some("purl")
 }

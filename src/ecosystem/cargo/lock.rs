@@ -117,7 +117,7 @@ type Reference<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 struct Direct<'a>(HashSet<Reference<'a>>);
 
 impl<'a> Direct<'a> {
-    /// None where the lock file lists none of the repository's crates.
+    /// None where the lock file contains no crate of the repository.
     fn of(document: &'a Document<'_>) -> Option<Self> {
         let mut own = toml::elements(&document.root, "package")
             .filter_map(|entry| entry.get_ref().as_table())

@@ -5,7 +5,7 @@
 //! (`ivy_packages`). Invariants: texts that are too long for a name or a version are dropped.
 //!
 //! Decisions. `ivysettings.xml` and property files are not read, so `${…}` stays unknown. A configuration has the
-//! scope that its name tells (`compile`, `runtime`, `default`, `test`, `provided`, `optional`), or that of a
+//! scope that its name implies (`compile`, `runtime`, `default`, `test`, `provided`, `optional`), or that of a
 //! configuration that extends it; others have none.
 
 use crate::ecosystem::{
@@ -219,7 +219,7 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty() && !name.starts_with('!'))
 }
 
-/// The scope that the name of a configuration tells. `*` are all of them.
+/// The scope that the name of a configuration implies. `*` stands for all of them.
 fn scope_of_name(name: &str) -> Option<Scope> {
     match name {
         "*" | "compile" | "runtime" | "default" | "master" | "api" | "implementation" => {

@@ -153,7 +153,7 @@ fn patterns(content: &str) -> Option<Vec<&str>> {
         patterns.push(pattern);
         rest = rest.trim_start_matches([',', ' ']);
     }
-    // An empty range is left out: `name` in the place of `name@`.
+    // An empty range is not written: `name` in the place of `name@`.
     let is_pattern = |pattern: &&str| {
         pattern.get(1..).is_some_and(|rest| rest.contains('@')) || is_name(pattern)
     };

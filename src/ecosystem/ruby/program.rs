@@ -70,7 +70,7 @@ struct Loop {
 }
 
 impl<'b> Program<'b> {
-    /// `is_call` tells which names are those of calls to expand.
+    /// `is_call` decides which names are calls to expand.
     pub(super) fn new(bytes: usize, is_call: fn(&str) -> bool, budget: &'b Budget) -> Self {
         Self {
             is_call,

@@ -1,6 +1,6 @@
 // Builds elements. Every text becomes a text node, so that names, messages and logs are text whatever they hold.
 
-/** An element: `h("a.link", { href, onclick }, "text", child)`. Null and false children are left out. */
+/** An element: `h("a.link", { href, onclick }, "text", child)`. Null and false children are skipped. */
 export function h(kind, properties, ...children) {
   const [tag, ...classes] = kind.split(".");
   const element = document.createElement(tag);

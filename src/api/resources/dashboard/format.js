@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-/** The states: a sign, so that none is told by colour alone, and the kind that decides its colour. */
+/** The sign and the kind of each state. The kind decides the colour; the sign distinguishes states without colour. */
 const STATES = {
   pending: ["○", "waiting"], initializing: ["○", "waiting"], interrupted: ["↻", "waiting"],
   starting: ["◔", "running"], cloning: ["◔", "running"], downloading: ["◔", "running"], extracting: ["◔", "running"],

@@ -88,7 +88,7 @@ export function snapshotOf(state) {
   return { event: "snapshot", data: { ...state.job, repositories: [...state.rows.values()] } };
 }
 
-/** The events of which the newest for each thing says all: a slow tab gets less, never something old. */
+/** Events that carry a whole state: the newest one replaces those before it, so a slow tab gets fewer events and never an old state. */
 export function coalesce(events) {
   const newest = new Map();
   for (const one of events) {

@@ -92,7 +92,7 @@ export function view(main, { job, index, parameters }) {
     return () => abort.abort();
   }
 
-  /** The path from a direct requirement to a package, where the lock file says it. */
+  /** The path from a direct requirement to a package, where the lock file contains it. */
   function why(one, requiredBy) {
     if (one.direct) return "the project requires it";
     const steps = [];

@@ -2,10 +2,10 @@
 //! reference), that tolerates broken files.
 //!
 //! Input: the text of a file. Output: the forms of the file with their lines, and the errors. Comments,
-//! discarded forms (`#_`) and metadata (`^`) are left out; a quote, an unquote or a tag leaves the form after
+//! discarded forms (`#_`) and metadata (`^`) are skipped; a quote, an unquote or a tag leaves the form after
 //! it. An unclosed bracket ends with the bracket around it, or with the file.
 //!
-//! Invariants: no panic and no recursion; a form that is nested too deeply is left out; every step moves
+//! Invariants: no panic and no recursion; a form that is nested too deeply is skipped; every step moves
 //! forward, so the time is linear in the length of the text.
 
 mod reader;

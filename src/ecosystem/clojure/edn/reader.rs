@@ -38,7 +38,7 @@ struct Frame<'a> {
     is_set: bool,
     line: u32,
     items: Vec<Node<'a>>,
-    /// The number of the next forms that are left out.
+    /// How many of the next forms are skipped.
     discarded: usize,
     /// The namespace of the keys of a map: `#:mvn{:version "1.0"}`.
     namespace: Option<&'a str>,
