@@ -79,7 +79,6 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
         bomb("branches", git::branches, Finds(1, vec![])),
         bomb("old-branches", git::old_branches, Finds(1, vec![])),
         bomb("endless-branches", git::endless_branches, Fails("out_of_memory", "git ran out")),
-        bomb("message", git::message, Fails("out_of_memory", "git ran out of memory")),
         bomb("tags", git::tags, Finds(1, vec![])),
         bomb("names", git::names, Finds(git::NAMES, vec![])),
         bomb("depth", git::depth, Fails("limit", "nested too deeply")),
@@ -100,6 +99,9 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
         xml,
         bomb("requirements", manifests::requirements, Fails("limit", "too many packages")),
         bomb("scripts", manifests::scripts, Finds(0, vec![])),
+        // Its server computes for seconds before it sends anything. The endless ones, whose servers take all processors,
+        // have ended by then.
+        bomb("message", git::message, Fails("out_of_memory", "git ran out of memory")),
     ];
     bombs.push(if is_whole {
         // Until then it keeps a core busy for half a minute.
