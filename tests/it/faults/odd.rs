@@ -260,7 +260,12 @@ async fn a_writer_in_five_pieces_is_never_seen_in_pieces() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
-    job.known(&server).await;
+    // The job is known before its repositories are read.
+    eventually("the first state is seen", async || {
+        let answer = server.get(&job.path()).await;
+        answer.status == 200 && answer.json()["repositories"][0]["status"] == "scanning"
+    })
+    .await;
     let path = job.folder.join("repo_0.json");
     let last = rounds(400_u32).max(2);
     let (begun, over) = (AtomicU64::new(1), AtomicBool::new(false));
