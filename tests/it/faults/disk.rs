@@ -13,7 +13,13 @@ use crate::support::{
     wait::eventually,
 };
 use serde_json::json;
-use std::{fs, io::Write, path::Path, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+    time::Duration,
+};
 
 /// Mounts a memory file system in place of the jobs folder; no space needs to be free on it.
 pub(super) fn on_a_small_disk(setup: Setup, options: &str) -> Setup {
@@ -31,22 +37,44 @@ fn every_file_is_whole(server: &TestServer) {
     }
 }
 
-/// Fills the disk completely: with files, or with their content. Done twice, because whatever was
-/// being written in the meantime has freed its space.
-fn fill(jobs: &Path, time: u32, with_files: bool) {
+/// Fills the disk completely: with files, or with their content. Ends when no temporary file holds
+/// space any more that its end would free again.
+async fn fill(jobs: &Path, with_files: bool) {
     let folder = jobs.join(".filler");
     fs::create_dir_all(&folder).unwrap();
-    let create = |number: u32| fs::File::create(folder.join(format!("{time}-{number}")));
-    if with_files {
-        for number in 0.. {
-            if create(number).is_err() {
-                return;
+    let mut names = 0_u32..;
+    eventually("the disk is full", async || {
+        while let Ok(mut file) = fs::File::create(folder.join(names.next().unwrap().to_string())) {
+            if !with_files {
+                while file.write_all(&[b'x'; 4096]).is_ok() {}
+                break;
             }
         }
+        let disk = rustix::fs::statvfs(jobs).unwrap();
+        let (inodes, bytes) = kept(jobs);
+        if with_files { inodes == disk.f_files } else { bytes == disk.f_blocks * disk.f_frsize }
+    })
+    .await;
+}
+
+/// The inodes and bytes of everything in a folder, itself included, but for temporary files.
+fn kept(folder: &Path) -> (u64, u64) {
+    let is_staging = folder.ends_with(".staging");
+    let mut sum = (1, 0);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        // What disappears in the meantime was temporary too.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let (inodes, bytes) = match metadata.is_dir() {
+            // An attempt keeps its scratch folder until its end, and may rename what is in there.
+            true if is_staging => (u64::from(name.as_bytes().starts_with(b"scratch-")), 0),
+            true => kept(&entry.path()),
+            false if is_staging && !name.as_bytes().starts_with(b"reserve-") => (0, 0),
+            false => (1, metadata.blocks() * 512),
+        };
+        sum = (sum.0 + inodes, sum.1 + bytes);
     }
-    if let Ok(mut file) = create(0) {
-        while file.write_all(&[b'x'; 4096]).is_ok() {}
-    }
+    sum
 }
 
 fn empty(jobs: &Path) {
@@ -71,7 +99,7 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
     let queued = server.submit("queued").await;
     let cancelled = server.submit("cancelled").await;
     let jobs = server.setup().jobs();
-    fill(&jobs, 1, with_files);
+    fill(&jobs, with_files).await;
 
     let detail = refusal(&server).await;
     assert!(detail.contains("space"), "{detail}");
@@ -84,7 +112,6 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
         "{}",
         answer.text
     );
-    fill(&jobs, 2, with_files);
     go(&server);
     does_not_spin(&server).await;
     assert_eq!(server.progress(&running).await["status"], "in_progress");
@@ -129,7 +156,7 @@ async fn a_queue_on_a_full_disk_waits_without_losing_attempts() {
     }
     let setup = on_a_small_disk(Setup::new(), "size=2m").shell("say completed\n");
     let job = setup.write_group(2);
-    fill(&setup.jobs(), 1, false);
+    fill(&setup.jobs(), false).await;
     let server = setup.start().await;
     reports_problem(&server, "queued repositories wait: the jobs folder is not writable").await;
     tokio::time::sleep(pause(Duration::from_secs(2))).await;
