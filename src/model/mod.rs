@@ -37,6 +37,8 @@ pub mod state;
 pub mod status_file;
 pub mod task;
 pub mod time;
+pub mod version_order;
+pub mod version_range;
 
 pub use failure::{Failure, FailureKind};
 pub use job_id::{InvalidJobId, JobId};
