@@ -8,33 +8,21 @@
 //! The values are those of "Literals" and "Iterators" of the Ruby documentation: strings, `%w[…]`, arrays and
 //! hashes of strings, and interpolation of names that have such a value.
 
+mod rewrite;
+mod value;
+
 use super::words::{Word, words};
 use crate::ecosystem::budget::Budget;
+use rewrite::{LONGEST_VALUE, interpolated, rewritten, uses};
 use std::{
     borrow::Cow,
     collections::{HashMap, hash_map::Entry},
     rc::Rc,
 };
+use value::{Value, rows_of, size_of};
 
 /// Depth of blocks; deeper ones are only counted.
 const MAX_BLOCKS: usize = 100;
-
-/// Longest value in bytes that replaces a name. No name, version or address of a gem is longer.
-const LONGEST_VALUE: usize = 300;
-
-/// Parameters of a loop whose values are known.
-const MAX_PARAMETERS: usize = 8;
-
-/// A literal value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Value {
-    Text(String),
-    List(Vec<Value>),
-    /// The keys and values of a hash.
-    Pairs(Vec<(String, Value)>),
-    /// Anything else.
-    Unknown,
-}
 
 /// A block of the program.
 #[derive(Debug)]
@@ -395,176 +383,6 @@ fn names<'w, 'a>(all: &'w [Word<'a>]) -> impl Iterator<Item = &'a str> + use<'w,
     all.iter().filter_map(|word| if let Word::Name(name) = word { Some(*name) } else { None })
 }
 
-/// About the size of a value in memory, in bytes. The recursion is as deep as the literal.
-fn size_of(value: &Value) -> usize {
-    const VALUE: usize = 32;
-    VALUE
-        + match value {
-            Value::List(values) => values.iter().map(size_of).sum(),
-            Value::Pairs(pairs) => {
-                pairs.iter().map(|(key, value)| key.len() + size_of(value)).sum()
-            }
-            Value::Text(text) => text.len(),
-            Value::Unknown => 0,
-        }
-}
-
-/// The values of so many parameters, one row for each element of a list.
-fn rows_of(list: &Value, parameters: usize) -> Option<Vec<Vec<Value>>> {
-    if parameters > MAX_PARAMETERS {
-        return None;
-    }
-    match (list, parameters) {
-        (Value::List(values), 1) => Some(values.iter().map(|value| vec![value.clone()]).collect()),
-        (Value::List(values), _) => {
-            let row = |value: &Value| match value {
-                Value::List(row) if row.len() == parameters => Some(row.clone()),
-                _ => None,
-            };
-            values.iter().map(row).collect()
-        }
-        (Value::Pairs(pairs), 2) => {
-            let row =
-                |(key, value): &(String, Value)| vec![Value::Text(key.clone()), value.clone()];
-            Some(pairs.iter().map(row).collect())
-        }
-        _ => None,
-    }
-}
-
-/// Whether a statement names a parameter, also within a string.
-fn uses(statement: &[Word<'_>], parameter: &str) -> bool {
-    statement.iter().any(|word| match word {
-        Word::Name(name) => *name == parameter,
-        Word::Template(text) => text.contains(parameter),
-        _ => false,
-    })
-}
-
-/// The words as a text, with values in the place of names; and whether there was such a name.
-fn rewritten<'v>(
-    statement: &[Word<'_>],
-    value: &dyn Fn(&str) -> Option<&'v Value>,
-) -> (String, bool) {
-    let (mut out, mut has_values, mut at) = (String::new(), false, 0);
-    while let Some(word) = statement.get(at) {
-        let before = at.checked_sub(1).and_then(|before| statement.get(before));
-        let after = statement.get(at + 1);
-        at += 1;
-        out.push(' ');
-        match *word {
-            Word::String(text) => push_text(&mut out, text),
-            // `A::B` is read as a symbol after a colon.
-            Word::Symbol(text) if before == Some(&Word::Mark(':')) => {
-                out.pop();
-                out.extend([":", text]);
-            }
-            Word::Symbol(text) => {
-                out.push(':');
-                push_text(&mut out, text);
-            }
-            Word::Key(text) => {
-                push_text(&mut out, text);
-                out.push_str(": ");
-            }
-            Word::List(text) => push_list(&mut out, text),
-            Word::Template(text) => match interpolated(text, value) {
-                Some(text) => {
-                    has_values = true;
-                    push_text(&mut out, &text);
-                }
-                None => out.extend(["\"", text, "\""]),
-            },
-            Word::Name(name) => {
-                let is_member = matches!(before, Some(Word::Mark('.' | ':')));
-                let member = match (after, statement.get(at + 1)) {
-                    (Some(Word::Mark('.')), Some(Word::Name(member))) => Some(*member),
-                    _ => None,
-                };
-                let path = member.filter(|_| !is_member);
-                let path = path.and_then(|member| value(&format!("{name}.{member}")));
-                // `name.to_s` is the text of a symbol.
-                let is_converted = matches!(member, Some("to_s" | "freeze" | "dup"));
-                let is_alone = !matches!(after, Some(Word::Mark('(' | '.' | ':')));
-                let own = if !is_member && (is_alone || is_converted) { value(name) } else { None };
-                if path.is_some_and(|value| push_value(&mut out, value)) {
-                    has_values = true;
-                    at += 2;
-                } else if own.is_some_and(|value| push_value(&mut out, value)) {
-                    has_values = true;
-                    at += if is_converted { 2 } else { 0 };
-                } else {
-                    out.push_str(name);
-                }
-            }
-            Word::Mark(mark) => {
-                // Words are separated, but the parts of `.`, `::` and of calls are not.
-                out.pop();
-                out.push(mark);
-            }
-        }
-    }
-    (out, has_values)
-}
-
-/// Appends a literal. False if it has no literal form.
-fn push_value(out: &mut String, value: &Value) -> bool {
-    match value {
-        Value::Text(text) if text.len() <= LONGEST_VALUE => {
-            push_text(out, text);
-            true
-        }
-        Value::List(values) => {
-            let texts: Option<Vec<&str>> = values
-                .iter()
-                .map(|value| if let Value::Text(text) = value { Some(text.as_str()) } else { None })
-                .collect();
-            let Some(texts) = texts else { return false };
-            if texts.iter().map(|text| text.len() + 4).sum::<usize>() > LONGEST_VALUE {
-                return false;
-            }
-            out.push('[');
-            for text in texts {
-                push_text(out, text);
-                out.push_str(", ");
-            }
-            out.push(']');
-            true
-        }
-        _ => false,
-    }
-}
-
-fn push_text(out: &mut String, text: &str) {
-    match (text.contains('\''), text.contains('"')) {
-        (false, _) => out.extend(["'", text, "'"]),
-        (true, false) => out.extend(["\"", text, "\""]),
-        // No literal, so that it is no value: names and versions contain no quotes.
-        (true, true) => out.push_str("nil"),
-    }
-}
-
-fn push_list(out: &mut String, text: &str) {
-    let [open, close] = if text.contains(']') { ["%w(", ")"] } else { ["%w[", "]"] };
-    out.extend([open, text, close]);
-}
-
-/// A text with the values of its expressions; none if one of them is not a name with a literal value.
-fn interpolated<'v>(template: &str, value: &dyn Fn(&str) -> Option<&'v Value>) -> Option<String> {
-    let (mut out, mut rest) = (String::new(), template);
-    while let Some((before, behind)) = rest.split_once("#{") {
-        let (name, tail) = behind.split_once('}')?;
-        let Some(Value::Text(text)) = value(name.trim()) else { return None };
-        out.extend([before, text.as_str()]);
-        if out.len() > LONGEST_VALUE {
-            return None;
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    Some(out)
-}
-
 /// Whether a statement opens a block that ends with `end`.
 pub(super) fn opens_block(words: &[Word<'_>]) -> bool {
     const KEYWORDS: [&str; 10] =
@@ -579,87 +397,4 @@ pub(super) fn opens_block(words: &[Word<'_>]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{super::words::statements, *};
-    use crate::ecosystem::budget::Budget;
-
-    /// The expanded calls of `gem` in a program, without blanks.
-    fn calls(text: &str) -> Vec<String> {
-        let budget = Budget::alone(text.len());
-        let mut program = Program::new(text.len(), |name| name == "gem", budget);
-        let expanded = statements(text).flat_map(|(_, statement)| {
-            let expanded = program.expand(&statement);
-            expanded.into_iter().map(Cow::into_owned).collect::<Vec<_>>()
-        });
-        expanded
-            .filter(|statement| statement.trim_start().starts_with("gem"))
-            .map(|statement| statement.replace(' ', ""))
-            .collect()
-    }
-
-    #[test]
-    fn names_with_one_literal_value_are_replaced() {
-        let text = "A = '1.0'\nB = \"~> #{A}\".freeze\nC = B\nD = ENV['D']\nE = '1' if x\nF = '1'\nF = '2'\n\
-                    G = %w[>=1 <2]\nH = '1'\nH << '2'\ns.version = '3'\n\
-                    gem 'a', A\ngem 'b', B\ngem 'c', C\ngem 'd', D\ngem 'e', E\ngem 'f', F\ngem 'g', G\ngem 'h', H\n\
-                    gem 'i', s.version\ngem 'j', A.to_sym\ngem 'k', x.A\ngem 'l', \"#{A}-#{D}\"\n";
-        assert_eq!(
-            calls(text),
-            [
-                "gem'a','1.0'",
-                "gem'b','~>1.0'",
-                "gem'c','~>1.0'",
-                "gem'd',D",
-                "gem'e',E",
-                "gem'f',F",
-                "gem'g',['>=1','<2',]",
-                "gem'h',H",
-                "gem'i','3'",
-                "gem'j',A.to_sym",
-                "gem'k',x.A",
-                "gem'l',\"#{A}-#{D}\"",
-            ],
-        );
-    }
-
-    #[test]
-    fn calls_in_literal_loops_are_repeated() {
-        for (text, expected) in [
-            ("%w[a b].each do |n|\n  gem n, '1'\nend\ngem n\n", "gem'a','1' gem'b','1' gemn"),
-            ("['a', :b].each { |n| gem n }\n", "gem'a' gem'b'"),
-            ("%i[a b].each { |n| gem n.to_s, '1' }\n", "gem'a','1' gem'b','1'"),
-            ("['a'].each { |n|\n  gem n\n}\ngem n\n", "gem'a' gemn"),
-            ("{ 'a' => '1', b: '2' }.each { |n, v| gem n, v }\n", "gem'a','1' gem'b','2'"),
-            (
-                "L = [['a', '1'],\n  ['b', '2']].freeze\nL.each do |n, v|\n gem n, v\nend\n",
-                "gem'a','1' gem'b','2'",
-            ),
-            ("%w[\n  a\n  b\n].each do |n|\n  gem \"x-#{n}\"\nend\n", "gem'x-a' gem'x-b'"),
-            ("for n in %w[a b]\n  gem n\nend\n", "gem'a' gem'b'"),
-            ("%w[a b].each do |n| gem n end\n", "gem'a' gem'b'"),
-            (
-                "%w[a b].each do |n|\n %w[1 2].each do |v|\n  gem n, v\n end\nend\n",
-                "gem'a','1' gem'a','2' gem'b','1' gem'b','2'",
-            ),
-            ("%w[a b].each do |n|\n  gem 'c'\nend\n", "gem'c'"),
-            // What is not literal stays as it is, whatever has the same name outside.
-            ("n = 'x'\nothers.each do |n|\n  gem n\nend\ngem n\n", "gemn gem'x'"),
-            ("n = 'x'\ndef add(n)\n  gem n\nend\n", "gemn"),
-            ("%w[a b].each do |n|\n others.each do |n|\n  gem n\n end\nend\n", "gemn"),
-            ("[a, 'b'].each { |n| gem n }\n", ""),
-            ("%w[a b].map { |n| gem n }\n", ""),
-        ] {
-            assert_eq!(calls(text).join(" "), expected, "{text}");
-        }
-    }
-
-    /// Fails if nested loops multiply without a bound.
-    #[test]
-    fn loops_give_no_more_calls_than_the_file_is_long() {
-        let list = format!("%w[{}]", "a ".repeat(50));
-        let nested = format!("{list}.each do |n|\n {list}.each do |v|\n  gem n, v\n end\nend\n");
-        assert_eq!(calls(&nested), ["gemn,v"]);
-        let many = format!("{list}.each do |n|\n{}end\n", "  gem n\n".repeat(100));
-        assert!(calls(&many).len() <= many.len() / 2 + 100);
-    }
-}
+mod tests;
