@@ -11,8 +11,11 @@
 //! Lock order: the data of a job, the index, an entry. The lock of an entry is a leaf, held only to
 //! copy a row.
 
+mod entry;
+
+pub(super) use entry::{JobEntry, JobRow};
+
 use super::{
-    elapsed::Elapsed,
     follow::ChangeSource,
     ledger::{Ledger, MAX_SUPERSEDED},
     messages::{EventId, Message, MessageBatch, Payload, Then, end_message, job_message},
@@ -21,13 +24,11 @@ use super::{
     versions::Versions,
 };
 use crate::model::{
-    JobId,
     job_row::{JobsSnapshot, ListedJob},
     progress::JobFacts,
-    time::Timestamp,
 };
+use entry::{ByStart, Published};
 use std::{
-    cmp::Ordering,
     collections::BTreeMap,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -40,32 +41,6 @@ const NEWEST: usize = 100;
 /// The shortest time between two reads of one reader. A job of ten thousand repositories changes
 /// its row with each of them; a person can follow two messages a second.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
-
-/// The row of one job.
-#[derive(Debug, Clone)]
-pub(super) struct JobRow {
-    pub(super) facts: JobFacts,
-    pub(super) elapsed: Elapsed,
-    /// Why the job failed.
-    pub(super) error: Option<Arc<str>>,
-    /// The final state has been published.
-    pub(super) ended: bool,
-}
-
-/// The row of a job and its versions, shared by the job and the index.
-#[derive(Debug)]
-pub(super) struct JobEntry {
-    id: JobId,
-    published: Mutex<Published>,
-}
-
-/// The newest row of a job, and the versions of its row and its final state; 0 means none.
-#[derive(Debug)]
-struct Published {
-    row: JobRow,
-    version: u64,
-    end: u64,
-}
 
 /// The rows of all jobs.
 #[derive(Debug)]
@@ -90,13 +65,6 @@ struct State {
     snapshot: Option<Snapshot>,
 }
 
-/// The sort key of a job: its start time, then its id (ours are sortable).
-#[derive(Debug, Clone)]
-struct ByStart {
-    created_at: Timestamp,
-    entry: Arc<JobEntry>,
-}
-
 /// A snapshot, shared by readers that join at about the same time.
 #[derive(Debug)]
 struct Snapshot {
@@ -104,60 +72,6 @@ struct Snapshot {
     kept: Kept,
     made: Instant,
 }
-
-impl JobEntry {
-    /// An entry of a job that is not in the index yet.
-    pub(super) fn new(row: JobRow) -> Arc<Self> {
-        let id = row.facts.id.clone();
-        Arc::new(Self { id, published: Mutex::new(Published { row, version: 0, end: 0 }) })
-    }
-
-    pub(super) fn id(&self) -> &JobId {
-        &self.id
-    }
-
-    /// Calls `read` with the newest row.
-    pub(super) fn with_row<T>(&self, read: impl FnOnce(&JobRow) -> T) -> T {
-        read(&self.published().row)
-    }
-
-    fn published(&self) -> MutexGuard<'_, Published> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Published {
-    /// Whether this row has the same text as the newest one.
-    fn shows_same(&self, row: &JobRow) -> bool {
-        self.row.ended == row.ended && self.row.facts.has_same_row_as(&row.facts)
-    }
-}
-
-impl ByStart {
-    fn of(entry: &Arc<JobEntry>, facts: &JobFacts) -> Self {
-        Self { created_at: facts.created_at(), entry: Arc::clone(entry) }
-    }
-}
-
-impl Ord for ByStart {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.created_at, &self.entry.id).cmp(&(other.created_at, &other.entry.id))
-    }
-}
-
-impl PartialOrd for ByStart {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ByStart {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for ByStart {}
 
 impl JobIndex {
     pub(super) fn new(epoch: u64) -> Self {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::{JobState, state::Summary};
+use crate::live::elapsed::Elapsed;
+use crate::model::{JobId, JobState, state::Summary};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use std::{collections::HashMap, ops::Deref};
