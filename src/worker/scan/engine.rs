@@ -9,6 +9,7 @@
 
 use super::{
     guard::{guarded, words},
+    notices::Notices,
     urls::UrlPatterns,
     wanted::{FileKind, ParserFor, Reader, Selection, Wanted},
 };
@@ -42,10 +43,6 @@ use std::{
 
 /// The scanning thread's stack, in bytes.
 const STACK: usize = 32 << 20;
-/// The maximum number of warnings; one more warning says how many were dropped.
-const MOST_WARNINGS: usize = 10_000;
-/// The maximum size of all warnings together, in bytes: each contains the path of its file.
-const MOST_WARNING_BYTES: usize = 16 << 20;
 /// The maximum size of the paths of all files to read, in bytes. With 200,000 files that is 335
 /// bytes for each; with the longest allowed paths it would be 800 MB.
 const MOST_PATH_BYTES: usize = 64 << 20;
@@ -117,9 +114,7 @@ struct Engine<'a> {
     size_of_facts: usize,
     /// The size of the packages' texts, in bytes.
     size_of_packages: usize,
-    size_of_warnings: usize,
-    /// How many warnings were dropped.
-    dropped: u64,
+    notices: Notices,
     /// The processor time that archives took.
     spent_on_archives: Duration,
 }
@@ -133,8 +128,7 @@ impl<'a> Engine<'a> {
             urls: UrlPatterns::new(with.categories),
             size_of_facts: 0,
             size_of_packages: 0,
-            size_of_warnings: 0,
-            dropped: 0,
+            notices: Notices::default(),
             spent_on_archives: Duration::ZERO,
         }
     }
@@ -183,7 +177,7 @@ impl<'a> Engine<'a> {
             gathered.cache = Some(Box::new(CacheFolders::open(self.with.module_caches)));
         }
         for warning in ecosystem::join(&mut self.found.packages, gathered) {
-            self.keep(warning);
+            self.notices.warn(warning);
         }
         self.size_of_packages = self.found.packages.iter().map(Package::text_len).sum();
         self.check_packages(1)?;
@@ -365,10 +359,10 @@ impl<'a> Engine<'a> {
                     fact.gather(&mut self.gathered.facts);
                 }
                 for warning in warnings {
-                    self.keep(warning);
+                    self.notices.warn(warning);
                 }
                 for note in notes {
-                    self.keep_note(note);
+                    self.notices.note(note);
                 }
             }
             Err(panicked) => {
@@ -391,28 +385,7 @@ impl<'a> Engine<'a> {
     }
 
     fn warn(&mut self, path: &str, message: String) {
-        self.keep(Warning { file: path.to_owned(), line: None, message });
-    }
-
-    fn keep(&mut self, warning: Warning) {
-        let size = warning.file.len() + warning.message.len();
-        let has_room = self.size_of_warnings + size <= MOST_WARNING_BYTES;
-        if has_room && self.found.warnings.len() < MOST_WARNINGS {
-            self.size_of_warnings += size;
-            self.found.warnings.push(warning);
-        } else {
-            self.dropped += 1;
-        }
-    }
-
-    /// Keeps a note within the limits of warnings; a dropped one is not counted.
-    fn keep_note(&mut self, note: Warning) {
-        let size = note.file.len() + note.message.len();
-        let has_room = self.size_of_warnings + size <= MOST_WARNING_BYTES;
-        if has_room && self.found.notes.len() < MOST_WARNINGS {
-            self.size_of_warnings += size;
-            self.found.notes.push(note);
-        }
+        self.notices.warn(Warning { file: path.to_owned(), line: None, message });
     }
 
     /// Ends a scan that has used up its processor time, with a cause. If the scan is busy within a
@@ -440,13 +413,7 @@ impl<'a> Engine<'a> {
 
     fn conclude(mut self) -> ScanFindings {
         self.found.categories_of_urls = self.urls.into_found();
-        self.found.warnings.sort();
-        self.found.warnings.dedup();
-        self.found.notes.sort();
-        if self.dropped > 0 {
-            let message = format!("{} more warnings are left out", self.dropped);
-            self.found.warnings.push(Warning { file: String::new(), line: None, message });
-        }
+        (self.found.warnings, self.found.notes) = self.notices.into_lists();
         self.found
     }
 }

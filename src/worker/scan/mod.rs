@@ -13,6 +13,7 @@
 mod categories;
 mod engine;
 mod guard;
+mod notices;
 mod urls;
 mod wanted;
 

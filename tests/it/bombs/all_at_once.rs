@@ -86,7 +86,7 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
         bomb("manifests", git::manifests, Finds(0, vec![("f0000000/package.json", "expected")])),
         bomb("results", git::results, Fails("limit", "the result is too large")),
         bomb("paths", git::paths, Fails("limit", "the paths of the files to read")),
-        bomb("warnings", git::warnings, Finds(0, vec![("", "more warnings are left out")])),
+        bomb("warnings", git::warnings, Finds(0, vec![("", "more warnings are not listed")])),
         bomb("links", git::links, Finds(0, vec![("setup.py", "a symbolic link")])),
         bomb("yaml", manifests::yaml, Finds(1, vec![])),
         bomb(
