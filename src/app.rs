@@ -11,7 +11,7 @@ mod reload;
 use crate::{
     config::{Config, CurrentConfig, WatchMode},
     intake::Intake,
-    live::{Live, Nudger, Plans, Results, WatchOptions, Watcher},
+    live::{Live, Nudger, PackageIndexes, Plans, Results, WatchOptions, Watcher},
     pool::Pool,
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
@@ -57,6 +57,7 @@ pub struct Engine {
     pub live: Arc<Live>,
     pub nudger: Nudger,
     pub results: Arc<Results>,
+    pub packages: Arc<PackageIndexes>,
     pub plans: Arc<Plans>,
     pub supervisor: Supervisor,
     pub intake: Intake,
@@ -100,8 +101,10 @@ impl Engine {
         let supervisor = Supervisor::start(setup.clone(), recovered, planner, &tasks);
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
+        let results = Arc::new(Results::new(jobs.clone()));
         let engine = Self {
-            results: Arc::new(Results::new(jobs.clone())),
+            packages: Arc::new(PackageIndexes::new(Arc::clone(&results))),
+            results,
             plans: Arc::new(Plans::new(jobs.clone())),
             config: setup.config.clone(),
             intake: Intake::new(setup.clone(), supervisor.clone(), plannings, &tasks),
@@ -131,6 +134,7 @@ impl Engine {
             live: Arc::clone(&engine.live),
             nudger: engine.nudger.clone(),
             results: Arc::clone(&engine.results),
+            packages: Arc::clone(&engine.packages),
             plans: Arc::clone(&engine.plans),
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),

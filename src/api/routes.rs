@@ -9,7 +9,7 @@ use super::{
     auth::Auth,
     connections::request_body::RequestBody,
     resources::{
-        dashboard, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
+        dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
         repository, results, sbom, scan, sign_in, websocket,
     },
     routing::{
@@ -38,7 +38,13 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Jobs",
             "The list of jobs, and what they found.",
-            joined([jobs::routes(), results::routes(), packages::routes(), sbom::routes()]),
+            joined([
+                jobs::routes(),
+                results::routes(),
+                packages::routes(),
+                diff::routes(),
+                sbom::routes(),
+            ]),
         ),
         resource(
             "Service",

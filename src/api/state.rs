@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::CurrentConfig,
     intake::Intake,
-    live::{Live, LiveJob, Nudger, Plans, Results},
+    live::{Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
     model::{JobId, time::Timestamp},
     store::{layout::JobsDir, space::Space},
     supervisor::{Isolation, Supervisor},
@@ -34,6 +34,7 @@ pub struct Parts {
     pub live: Arc<Live>,
     pub nudger: Nudger,
     pub results: Arc<Results>,
+    pub packages: Arc<PackageIndexes>,
     pub plans: Arc<Plans>,
     /// The jobs folder, for files that are read on request.
     pub jobs: JobsDir,

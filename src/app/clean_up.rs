@@ -6,7 +6,7 @@
 
 use crate::{
     config::CurrentConfig,
-    live::{Live, LiveJob, Nudger, Plans, Results},
+    live::{Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
     model::{JobId, time::Timestamp},
     pool::Pool,
     store::{
@@ -33,6 +33,7 @@ pub(super) struct CleanUp {
     pub(super) live: Arc<Live>,
     pub(super) nudger: Nudger,
     pub(super) results: Arc<Results>,
+    pub(super) packages: Arc<PackageIndexes>,
     pub(super) plans: Arc<Plans>,
     pub(super) supervisor: Supervisor,
     pub(super) jobs: JobsDir,
@@ -55,6 +56,7 @@ impl CleanUp {
                 _ = interval.tick() => {}
                 _ = sweeps.tick() => {
                     self.results.forget_idle();
+                    self.packages.forget_idle();
                     self.plans.forget_idle();
                     self.pack_idle().await;
                     seen = self.sweep(seen).await;

@@ -6,6 +6,7 @@
 
 mod cancel;
 mod client;
+mod diff;
 mod exit;
 mod health;
 mod jobs;
@@ -74,6 +75,8 @@ enum Command {
     /// Find packages in all repositories of a job of a server: who uses a package, and in which
     /// version.
     Packages(packages::PackagesArgs),
+    /// Compare the packages of two jobs of the same URL: what was added, removed or changed.
+    Diff(diff::DiffArgs),
     /// Print the bill of materials of a job of a server.
     Sbom(sbom::SbomArgs),
     /// Print the log of the scanner of a repository.
@@ -168,6 +171,7 @@ pub fn run() -> ExitCode {
         Command::Watch(args) => watch::run(&args).into(),
         Command::Status(args) => status::run(&args).into(),
         Command::Results(args) => results::run(&args).into(),
+        Command::Diff(args) => diff::run(&args).into(),
         Command::Packages(args) => packages::run(&args).into(),
         Command::Sbom(args) => sbom::run(&args).into(),
         Command::Logs(args) => logs::run(&args).into(),

@@ -1,23 +1,19 @@
 //! `scanwatch packages`: finds packages in all repositories of a job.
 //!
-//! Input: a job, a name, and optionally an ecosystem. Output: a line for each package, page by
-//! page. A name is required, because the server reads all results for each page. Invariants: no more
-//! than a page is in memory; repositories that cannot be searched are
-//! counted, so that an empty answer is not taken for "nobody uses it".
+//! Input: a job, and what is searched. Output: a line for each package, page by page. Invariants: no more
+//! than a page is in memory; repositories that cannot be searched are counted, and packages without a version
+//! too, so that an empty answer is not taken for "nobody uses it".
 
 use super::{
     Exit,
-    client::{Client, ClientError, Document, JOB_HELP, JobName, ServerArgs, run_with_client},
+    client::{JOB_HELP, JobName, Paged, ServerArgs, each_page, run_with_client},
     exit,
     output::{self, printable},
+    table,
 };
-use crate::model::{JobId, scan_result::Package};
+use crate::model::scan_result::Package;
 use clap::Args;
 use serde::Deserialize;
-use url::form_urlencoded::Serializer;
-
-/// Packages per page: the maximum of the server.
-const PER_PAGE: u64 = 1_000;
 
 const HEADINGS: [&str; 5] = ["REPOSITORY", "PACKAGE", "VERSION", "ECOSYSTEM", "DECLARED IN"];
 
@@ -26,9 +22,16 @@ const HEADINGS: [&str; 5] = ["REPOSITORY", "PACKAGE", "VERSION", "ECOSYSTEM", "D
 pub(super) struct PackagesArgs {
     #[arg(value_name = "JOB", help = JOB_HELP)]
     job: JobName,
-    /// The exact name of the packages. `results --format csv` prints the packages of all names.
+    /// Only packages with exactly this name.
     #[arg(long, value_name = "NAME")]
-    name: String,
+    name: Option<String>,
+    /// Only packages whose name contains this text; the case of letters does not matter.
+    #[arg(long, value_name = "TEXT")]
+    fragment: Option<String>,
+    /// Only packages with a version in this range, in the order of their ecosystem, such as
+    /// ">=4.0.0,<4.17.21" or "<1.5 || >=2.0,<2.3".
+    #[arg(long, value_name = "RANGE")]
+    range: Option<String>,
     /// Only packages of this ecosystem, such as npm or pypi.
     #[arg(long, value_name = "ECOSYSTEM")]
     ecosystem: Option<String>,
@@ -43,6 +46,17 @@ struct Page {
     total_pages: u64,
     repositories_searched: u64,
     repositories_missing: u64,
+    /// Older servers do not send these two.
+    #[serde(default)]
+    repositories_found: Option<u64>,
+    #[serde(default)]
+    without_version: u64,
+}
+
+impl Paged for Page {
+    fn pages(&self) -> u64 {
+        self.total_pages
+    }
 }
 
 /// A package, and the repository in which it was found.
@@ -56,74 +70,51 @@ struct Found {
 pub(super) fn run(args: &PackagesArgs) -> Exit {
     run_with_client(&args.server, async |client| {
         let job = args.job.resolve(client).await?;
-        let mut number = 1;
-        loop {
-            let document = page(client, &job, args, number).await?;
-            let page: Page = document.read()?;
+        let parameters = [
+            ("name", args.name.as_deref()),
+            ("fragment", args.fragment.as_deref()),
+            ("range", args.range.as_deref()),
+            ("ecosystem", args.ecosystem.as_deref()),
+        ];
+        let path = format!("/scan/{job}/packages");
+        let last = each_page(client, &path, &parameters, |document, page: &Page, is_first| {
             if args.server.json {
-                output::write(&document.line())?;
-            } else {
-                output::write(lines(&page.packages, number == 1).as_bytes())?;
+                return Ok(output::write(&document.line())?);
             }
-            if number >= page.total_pages {
-                report(args, &page);
-                return Ok(Exit::Done);
-            }
-            number += 1;
+            let headings = (is_first && !page.packages.is_empty()).then_some(HEADINGS);
+            let rows = page.packages.iter().map(Found::cells).collect();
+            Ok(output::write(table::columns(headings, rows).as_bytes())?)
+        });
+        let last = last.await?;
+        if !args.server.json {
+            report(args, &last);
         }
+        Ok(Exit::Done)
     })
 }
 
-async fn page(
-    client: &Client,
-    job: &JobId,
-    args: &PackagesArgs,
-    number: u64,
-) -> Result<Document, ClientError> {
-    let mut query = Serializer::new(String::new());
-    query.append_pair("per_page", &PER_PAGE.to_string());
-    query.append_pair("page", &number.to_string());
-    query.append_pair("name", &args.name);
-    if let Some(ecosystem) = &args.ecosystem {
-        query.append_pair("ecosystem", ecosystem);
-    }
-    client.get(&format!("/scan/{job}/packages?{}", query.finish())).await
-}
-
-/// Says how many packages were found, and how many repositories were searched.
+/// Prints how many packages were found, and how many repositories were searched.
 fn report(args: &PackagesArgs, page: &Page) {
-    if args.server.json {
-        return;
-    }
+    let name = args.name.as_ref().map(|name| format!(" named `{}`", printable(name)));
+    let fragment =
+        args.fragment.as_ref().map(|text| format!(" with `{}` in the name", printable(text)));
+    let range = args.range.as_ref().map(|range| format!(" in {}", printable(range)));
+    let users = page.repositories_found.map(|count| format!("{count} of "));
+    let [name, fragment, range, users] =
+        [name, fragment, range, users].map(Option::unwrap_or_default);
     let missing = match page.repositories_missing {
         0 => String::new(),
         count => format!("; {count} more are not finished or failed, and were not searched"),
     };
-    output::print_message(&format!(
-        "{} packages named `{}` in {} repositories{missing}",
-        page.total,
-        printable(&args.name),
-        page.repositories_searched,
-    ));
-}
-
-/// Renders a page as aligned columns, with headings on the first page.
-fn lines(packages: &[Found], is_first: bool) -> String {
-    let headings = HEADINGS.map(str::to_owned);
-    let headings = (is_first && !packages.is_empty()).then_some(headings);
-    let rows: Vec<_> = headings.into_iter().chain(packages.iter().map(Found::cells)).collect();
-    let mut widths = [0; HEADINGS.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |row: &[String; HEADINGS.len()]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        format!("{}\n", line.trim_end())
+    let unknown = match page.without_version {
+        0 => String::new(),
+        count => format!("; {count} further packages have no exact version to compare"),
     };
-    rows.iter().map(line).collect()
+    let packages = if page.total == 1 { "package" } else { "packages" };
+    output::print_message(&format!(
+        "{} {packages}{name}{fragment}{range} in {users}{} repositories{missing}{unknown}",
+        page.total, page.repositories_searched,
+    ));
 }
 
 impl Found {

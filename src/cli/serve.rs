@@ -142,6 +142,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         live: Arc::clone(&engine.live),
         nudger: engine.nudger.clone(),
         results: Arc::clone(&engine.results),
+        packages: Arc::clone(&engine.packages),
         plans: Arc::clone(&engine.plans),
         jobs: engine.jobs().clone(),
         supervisor: engine.supervisor.clone(),

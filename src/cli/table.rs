@@ -59,6 +59,25 @@ pub(super) fn packages(packages: &[Package], look: Look) -> String {
     text
 }
 
+/// Renders rows as aligned columns, below headings if there are any.
+pub(super) fn columns<const N: usize>(
+    headings: Option<[&str; N]>,
+    mut rows: Vec<[String; N]>,
+) -> String {
+    rows.splice(0..0, headings.map(|headings| headings.map(str::to_owned)));
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        line(&mut text, row, &widths);
+    }
+    text
+}
+
 /// Renders one repository's name and its packages.
 pub(super) fn render(result: &ScanResult, look: Look) -> String {
     let commit = result.commit.as_deref();
@@ -115,7 +134,7 @@ fn fit(rows: &mut [[String; 6]], widths: &mut [usize; 6], width: usize) {
     }
 }
 
-fn line(text: &mut String, cells: &[String; 6], widths: &[usize; 6]) {
+fn line<const N: usize>(text: &mut String, cells: &[String; N], widths: &[usize; N]) {
     let mut row = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         let blanks = " ".repeat(width.saturating_sub(cell.width()));

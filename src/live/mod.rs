@@ -3,7 +3,8 @@
 //!
 //! Input: the files of the jobs folder, found by inotify events, polling and resyncs. Output:
 //! shared bodies, rows of lists, and streams of messages. A request reads nothing from the disk,
-//! except result files and plans, which are read once and cached.
+//! except result files and plans, which are read once and cached: summaries of results, and an index of the packages of
+//! a job while it is searched.
 //!
 //! Invariants: only the thread that reads the files (`watcher`) writes to the cache; an event is a
 //! hint, the file is the truth; without any event, every change is found within a resync interval;
@@ -19,6 +20,7 @@ mod job_index;
 mod ledger;
 mod messages;
 mod packable;
+mod package_index;
 mod packed;
 mod pieces;
 mod plans;
@@ -34,6 +36,9 @@ pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
 pub use job::LiveJob;
 pub use messages::{EventId, Message, TextPieces};
+pub use package_index::{
+    FoundRow, FoundRows, PackageIndex, PackageIndexes, PackageQuery, Unindexable, Unindexed,
+};
 pub use pieces::{CutOff, PIECE, PieceReader};
 pub use plans::Plans;
 pub use progress_body::{ProgressBody, Sent};

@@ -125,6 +125,15 @@ impl ResultFile {
         done
     }
 
+    /// Checks what follows the packages, after [`read_on`](Self::read_on) has read all of them.
+    pub fn check_end(&mut self) -> Result<(), Unread> {
+        let more = self.goes_on(b'}')?;
+        let mut text = std::mem::take(&mut self.text);
+        let done = self.members(more, true, &[], &mut text, &mut |_| Ok(()));
+        self.text = text;
+        done
+    }
+
     /// The offset of the first package, if there is one.
     pub fn first(&mut self) -> Result<Option<u64>, Unread> {
         let mut first = None;
@@ -156,9 +165,20 @@ impl ResultFile {
         text: &mut Vec<u8>,
         visit: &mut dyn FnMut(Part<'_>) -> Result<(), Unread>,
     ) -> Result<(), Unread> {
-        let mut has_packages = false;
         self.expect(b'{')?;
-        let mut more = self.begins(b'}')?;
+        let more = self.begins(b'}')?;
+        self.members(more, false, wanted, text, visit)
+    }
+
+    /// The members of an object, and its end. `has_packages`: whether the packages were among those before.
+    fn members(
+        &mut self,
+        mut more: bool,
+        mut has_packages: bool,
+        wanted: &[&str],
+        text: &mut Vec<u8>,
+        visit: &mut dyn FnMut(Part<'_>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
         while more {
             if self.behind_space()? != Some(b'"') {
                 return Err(Unread::Invalid);

@@ -238,6 +238,11 @@ async fn every_route_answers_as_it_is_described() {
     validator.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
     validator.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
     validator.get(&format!("/scan/{good}/packages?name=a&ecosystem=npm"), 200).await;
+    validator.get(&format!("/scan/{good}/packages?fragment=a&range=%3C2"), 200).await;
+    validator.get(&format!("/scan/{good}/packages?range=%5E2"), 400).await;
+    validator.get(&format!("/scan/{good}/diff?with={good}"), 200).await;
+    validator.get(&format!("/scan/{good}/diff?with={bad}"), 400).await;
+    validator.get(&format!("/scan/{good}/diff?with=unknown"), 404).await;
     for sbom in [format!("/scan/{good}/sbom"), format!("/scan/{good}/repositories/0/sbom")] {
         validator.get(&sbom, 200).await;
         validator.get(&format!("{sbom}?format=spdx"), 200).await;

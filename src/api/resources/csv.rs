@@ -7,7 +7,7 @@
 //! for; an answer whose job is removed meanwhile is aborted.
 
 use super::{
-    package_file::{PackageFile, PackageOf},
+    package_file::PackageFile,
     produced_body::{Cancellation, PIECE, Producer, Terms, produced, unread},
 };
 use crate::api::{
@@ -151,12 +151,12 @@ impl Producer for Rows {
 
 /// Appends rows until the piece is full; returns whether they were the last.
 fn read(file: &mut PackageFile, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
-    file.read(&mut |of: &PackageOf<'_>, text| {
+    file.read(&mut |name, text| {
         if piece.len() >= PIECE {
             return Ok(false);
         }
         let package = Declared::parse(text).map_err(|_| Unread::Invalid)?;
-        piece.extend_from_slice(csv::row(of.name, &package).as_bytes());
+        piece.extend_from_slice(csv::row(name, &package).as_bytes());
         Ok(true)
     })
 }

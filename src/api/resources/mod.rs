@@ -8,6 +8,7 @@
 pub(super) mod csv;
 pub(super) mod dashboard;
 mod degraded;
+pub(super) mod diff;
 pub(super) mod docs;
 pub(super) mod events;
 pub mod findings;

@@ -13,22 +13,16 @@ use crate::{
 
 /// An open result, and the position in it.
 pub(super) struct PackageFile {
-    pub(super) index: u32,
     /// The name of the repository.
-    pub(super) name: String,
+    name: String,
     file: ResultFile,
     /// The offset of the next package.
     next: u64,
 }
 
-/// Visits the text of a package; returns whether there is room for it. If not, it is the next one.
-pub(super) type Visit<'v> = &'v mut dyn FnMut(&PackageOf<'_>, &[u8]) -> Result<bool, Unread>;
-
-/// The repository of a package.
-pub(super) struct PackageOf<'a> {
-    pub(super) index: u32,
-    pub(super) name: &'a str,
-}
+/// Visits the text of a package, given the name of its repository; returns whether there is room for it. If not, it is
+/// the next one.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(&str, &[u8]) -> Result<bool, Unread>;
 
 impl PackageFile {
     /// Opens the result of a repository; `None` where it has no packages.
@@ -48,15 +42,14 @@ impl PackageFile {
         let file = results.open(id, index).map_err(|_| Aborted)?;
         let Some(mut file) = file else { return Ok(None) };
         let first = file.first().map_err(|_| Aborted)?;
-        Ok(first.map(|next| Self { index, name: status.display_name(), file, next }))
+        Ok(first.map(|next| Self { name: status.display_name(), file, next }))
     }
 
     /// Visits the packages from the position on; returns whether the last one was visited.
     pub(super) fn read(&mut self, visit: Visit<'_>) -> Result<bool, Aborted> {
-        let Self { index, name, file, next } = self;
-        let of = PackageOf { index: *index, name };
+        let Self { name, file, next } = self;
         let read = file.read_on(*next, &mut |place, text| {
-            if visit(&of, text)? {
+            if visit(name, text)? {
                 return Ok(());
             }
             *next = place;

@@ -9,6 +9,7 @@ mod http;
 mod job_events;
 mod job_name;
 mod job_view;
+mod paged;
 mod progress_display;
 pub(in crate::cli) mod skipped;
 mod sse;
@@ -18,6 +19,7 @@ pub(in crate::cli) use error::ClientError;
 pub(in crate::cli) use http::{Client, Document};
 pub(in crate::cli) use job_name::{JOB_HELP, JobName};
 pub(in crate::cli) use job_view::{JobUpdate, JobView};
+pub(in crate::cli) use paged::{Paged, each_page};
 pub(in crate::cli) use progress_display::ProgressDisplay;
 pub(in crate::cli) use wait::{Wait, WaitArgs, print_interrupted};
 

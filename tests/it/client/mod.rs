@@ -35,10 +35,10 @@ say completed
 
 /// The output and the exit code of a command.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
@@ -55,7 +55,7 @@ impl Ran {
     }
 
     #[track_caller]
-    fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
@@ -80,7 +80,7 @@ fn scanwatch(server: &TestServer, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(server: &TestServer, arguments: &[&str]) -> Ran {
+pub(crate) fn run(server: &TestServer, arguments: &[&str]) -> Ran {
     scanwatch(server, arguments).output().unwrap().into()
 }
 

@@ -126,7 +126,10 @@ async fn a_package_is_found_in_all_repositories_of_a_group() {
         ran.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     let row = |name| vec![name, "left-pad", "1.0", "npm", "a,b.json:3"];
     assert_eq!(rows, [row("part-0"), row("part-1")], "{ran:?}");
-    assert!(ran.err.contains("2 packages named `left-pad` in 2 repositories; 1 more"), "{ran:?}");
+    assert!(
+        ran.err.contains("2 packages named `left-pad` in 2 of 2 repositories; 1 more"),
+        "{ran:?}"
+    );
     let all = run(&server, &["packages", &job, "--name", "=1+1", "--ecosystem", "npm", "--json"])
         .expect(0)
         .json();
