@@ -1,6 +1,7 @@
 //! The page for people, in a real browser against the real server: what a person sees, and that nothing but text
 //! comes of what repositories are called.
 
+use crate::job_packages::changed_group;
 use crate::support::{
     browser::{Playing, plays, scenario},
     files,
@@ -204,6 +205,14 @@ async fn eight_tabs_are_live_at_once() {
     files::write(&server.file("go"), "");
     playing.tell("released");
     playing.end().await;
+}
+
+/// Breaks if a change since an earlier job is not shown, or a repository that is not known is not named.
+#[tokio::test]
+async fn two_jobs_are_compared() {
+    let server = Setup::new().start().await;
+    let [_, after] = changed_group(&server).await;
+    play_job("changes", &server, &after.id).await;
 }
 
 /// Breaks if a verb acts without a question, or does not do what it says.

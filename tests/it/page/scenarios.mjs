@@ -54,6 +54,23 @@ async function accessible(page, what) {
 }
 
 const scenarios = {
+  /** Two jobs of one group are compared. */
+  async changes(browser) {
+    const page = await open(browser, `#/jobs/${process.env.PAGE_JOB}`);
+    await page.getByRole("link", { name: "Changes" }).click();
+    await page.getByText("2 added, 1 removed, 1 changed in 2 repositories, 1 new.", { exact: true }).waitFor();
+    await page.locator("tr[data-row]").filter({ hasText: "moved" }).getByText("1.9.0, 1.10.0").waitFor();
+    await page.getByText("1 repositories are not completed in both jobs", { exact: false }).click();
+    await page.getByText("part-2: ", { exact: false }).waitFor();
+    await accessible(page, "what has changed");
+    await page.getByLabel("Kind of change").selectOption("added");
+    await page.locator("tr[data-row]").filter({ hasText: "moved" }).waitFor({ state: "detached" });
+    assert.equal(await page.locator("tr[data-row]").count(), 2);
+    assert.match(page.url(), /with=[0-9a-f-]{36}&change=added$/);
+    await page.reload();
+    await page.locator("tr[data-row]").filter({ hasText: "+ added" }).first().waitFor();
+  },
+
   /** A group is submitted by the form, and watched to its end; its failures, log, packages and downloads are there. */
   async group(browser) {
     const page = await open(browser);
@@ -93,8 +110,19 @@ const scenarios = {
     await page.getByRole("link", { name: "Packages" }).click();
     await page.getByLabel("Name of a package").fill("left-pad");
     await page.getByRole("button", { name: "Find" }).click();
-    await page.getByText("2 found in 2 repositories; 1 repositories", { exact: false }).waitFor();
+    await page.getByText("2 found in 2 of 2 repositories.", { exact: true }).waitFor();
+    await page.getByText("Nothing is known about 1 repositories", { exact: false }).waitFor();
     await accessible(page, "who uses a package");
+    await page.getByLabel("Range of versions").fill("^1");
+    await page.getByRole("button", { name: "Find" }).click();
+    await page.getByText("Invalid range: `^1` is not a comparator", { exact: false }).waitFor();
+    await page.getByLabel("Name of a package").fill("EFT-p");
+    await page.getByLabel("Range of versions").fill(">=1, <2");
+    await page.getByRole("button", { name: "Find" }).click();
+    await page.getByText("2 found in 2 of 2 repositories.", { exact: true }).waitFor();
+    await page.getByText("← job").click();
+    await page.getByRole("link", { name: "Changes" }).click();
+    await page.getByText("There is no other job of this URL to compare with.").waitFor();
     await page.goto(`${base}/#/`);
     await page.locator("tr[data-row]").filter({ hasText: "completed" }).waitFor();
     await accessible(page, "jobs");

@@ -10,6 +10,7 @@ const VIEWS = {
   job: () => import("./job.js"),
   repository: () => import("./repository.js"),
   packages: () => import("./packages.js"),
+  changes: () => import("./changes.js"),
   "sign-in": () => import("./sign_in.js"),
 };
 let leave = () => {};
@@ -65,7 +66,7 @@ addEventListener("keydown", (event) => {
   else if (event.key === "?") help();
   else if (event.key === "u") {
     const { view, job } = place();
-    location.hash = view === "repository" || view === "packages" ? `#/jobs/${encodeURIComponent(job)}` : "#/";
+    location.hash = ["repository", "packages", "changes"].includes(view) ? `#/jobs/${encodeURIComponent(job)}` : "#/";
   } else return void (before = event.key);
   before = "";
   event.preventDefault();

@@ -28,7 +28,7 @@ export function view(main, { job: id, parameters }) {
   const tabs = h("div.tabs", { role: "tablist", "aria-label": "Views" });
   const counted = h("span.faint");
   const panel = h("div.panel", { role: "tabpanel" });
-  fill(main, head, bar, legend, verbs, failures, h("div.tools", null, tabs, h("a", { href: `#/jobs/${encodeURIComponent(id)}/packages` }, "Packages"), filter, counted), panel);
+  fill(main, head, bar, legend, verbs, failures, h("div.tools", null, tabs, h("a", { href: `#/jobs/${encodeURIComponent(id)}/packages` }, "Packages"), h("a", { href: `#/jobs/${encodeURIComponent(id)}/changes` }, "Changes"), filter, counted), panel);
 
   const table = virtualTable({
     label: "Repositories", sort: 0,

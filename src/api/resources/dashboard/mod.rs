@@ -38,9 +38,10 @@ const FILE: Template<1> = Template::new(
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 19] = [
     ("api.js", SCRIPT, include_str!("api.js")),
     ("app.js", SCRIPT, include_str!("app.js")),
+    ("changes.js", SCRIPT, include_str!("changes.js")),
     ("dom.js", SCRIPT, include_str!("dom.js")),
     ("format.js", SCRIPT, include_str!("format.js")),
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),

@@ -3,19 +3,22 @@
 import { link, setParameters } from "./shell.js";
 import { request } from "./api.js";
 import { fill, h, text } from "./dom.js";
-import { number } from "./format.js";
+import { badge, number } from "./format.js";
 import { repositoryAddress } from "./job.js";
 
 export function view(main, { job, parameters }) {
   document.title = "Packages – scanwatch";
   link("");
-  const name = h("input", { type: "search", "data-filter": "", placeholder: "Name of a package, such as log4j-core", value: parameters.get("name") ?? "", "aria-label": "Name of a package" });
+  const name = h("input", { type: "search", "data-filter": "", placeholder: "Name of a package, or a part of it", value: parameters.get("name") ?? parameters.get("fragment") ?? "", "aria-label": "Name of a package" });
+  const whole = h("input", { type: "checkbox", checked: parameters.has("name") });
+  const range = h("input", { type: "text", placeholder: "versions, such as >=2.0,<2.17.1", value: parameters.get("range") ?? "", "aria-label": "Range of versions" });
   const ecosystem = h("input", { type: "text", placeholder: "ecosystem", value: parameters.get("ecosystem") ?? "", "aria-label": "Ecosystem" });
   const said = h("p.faint", { role: "status" });
+  const unknown = h("div");
   const list = h("tbody");
   const more = h("button", { type: "button", hidden: true }, "More");
-  const form = h("form.line", null, name, ecosystem, h("button.primary", { type: "submit" }, "Find"));
-  fill(main, h("p", null, h("a", { href: `#/jobs/${encodeURIComponent(job)}` }, "← job")), h("h1", null, "Who uses a package"), form, said,
+  const form = h("form.line", null, name, h("label", null, whole, " whole name"), range, ecosystem, h("button.primary", { type: "submit" }, "Find"));
+  fill(main, h("p", null, h("a", { href: `#/jobs/${encodeURIComponent(job)}` }, "← job")), h("h1", null, "Who uses a package"), form, said, unknown,
     h("div.scroll", null, h("table", { "aria-label": "Repositories with the package" }, h("thead", null, h("tr", null, ["Repository", "Package", "Version", "Scope", "Declared in"].map((one) => h("th", { scope: "col" }, one)))), list)), more);
   let page = 1;
   let abort = new AbortController();
@@ -23,12 +26,13 @@ export function view(main, { job, parameters }) {
     abort.abort();
     abort = new AbortController();
     page = next;
-    if (!name.value) return text(said, "");
+    if (!name.value && !range.value && !ecosystem.value) return text(said, "");
     if (page === 1) fill(list);
-    setParameters({ name: name.value, ecosystem: ecosystem.value });
+    const search = { [whole.checked ? "name" : "fragment"]: name.value, range: range.value, ecosystem: ecosystem.value };
+    setParameters({ name: "", fragment: "", ...search });
     text(said, "Reading the results…");
-    const wanted = new URLSearchParams({ name: name.value, page: String(page), per_page: "500" });
-    if (ecosystem.value) wanted.set("ecosystem", ecosystem.value);
+    const wanted = new URLSearchParams({ page: String(page), per_page: "500" });
+    for (const [key, value] of Object.entries(search)) if (value) wanted.set(key, value);
     try {
       const answer = await request(`scan/${encodeURIComponent(job)}/packages?${wanted}`, { signal: abort.signal });
       for (const one of answer.packages) {
@@ -36,8 +40,10 @@ export function view(main, { job, parameters }) {
           h("td.name", null, h("a", { href: repositoryAddress(job, one), dir: "auto" }, one.repo_name)), h("td.name", { dir: "auto" }, one.name), h("td", null, one.version ?? one.specifier ?? "—"), h("td", null, one.scope ?? "—", one.direct ? " · direct" : ""), h("td.name", { dir: "auto" }, one.file, one.line ? `:${one.line}` : "")));
       }
       more.hidden = page >= answer.total_pages;
-      const unknown = answer.repositories_missing ? `; ${number(answer.repositories_missing)} repositories are not finished or failed, so nothing is known about them` : "";
-      text(said, `${number(answer.total)} found in ${number(answer.repositories_searched)} repositories${unknown}.`);
+      const unordered = answer.without_version ? `; ${number(answer.without_version)} more have no exact version to compare` : "";
+      text(said, `${number(answer.total)} found in ${number(answer.repositories_found)} of ${number(answer.repositories_searched)} repositories${unordered}.`);
+      fill(unknown, answer.repositories_missing > 0 && h("details", null, h("summary", null, `Nothing is known about ${number(answer.repositories_missing)} repositories, which are not finished or failed`),
+        h("ul", null, answer.missing.map((one) => h("li", { dir: "auto" }, badge(one.status), " ", one.repo_name)), answer.missing.length < answer.repositories_missing && h("li", null, "…"))));
     } catch (error) {
       if (error.name !== "AbortError") text(said, error.message);
     }
