@@ -2,7 +2,7 @@
 //! docs/performance.md.
 //!
 //! An argument selects another measurement: `-- get` compares reads of one document with nginx, `-- lists`
-//! measures lists of many jobs.
+//! measures lists of many jobs, `-- packages` searches of the packages of a large job.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -10,6 +10,8 @@
 mod get;
 #[path = "serving/lists.rs"]
 mod lists;
+#[path = "serving/packages.rs"]
+mod packages;
 mod program;
 #[path = "serving/server.rs"]
 mod server;
@@ -37,6 +39,9 @@ fn main() -> Outcome<()> {
     }
     if is_row("lists") {
         return lists::measure();
+    }
+    if is_row("packages") {
+        return packages::measure();
     }
     let home = tempfile::tempdir()?;
     let server = serve(home.path())?;
