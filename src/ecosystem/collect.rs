@@ -14,9 +14,7 @@ use super::{
     text,
 };
 use crate::model::{
-    digest,
     ecosystem::{AnyEcosystem, Ecosystem},
-    license,
     scan_result::{Package, Scope, Source},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -186,45 +184,6 @@ impl<'f> Collector<'f> {
         let name = name.and_then(|name| ecosystem.purl(name.trim(), None));
         let project = Project::new(self.file.path, ecosystem, name, members);
         self.findings.project = Some(Box::new(project));
-    }
-
-    /// Records digests of the package's archives, separated by blanks, each in a notation that
-    /// `model::digest` knows. Another text is not a digest of an archive, and is ignored.
-    pub(crate) fn hash(&mut self, of: Option<Added>, text: &str) {
-        for digest in text.split_ascii_whitespace().take(MAX_STATED) {
-            if let Some(digest) =
-                self.file.budget.visit().then(|| digest::normalize(digest)).flatten()
-            {
-                self.state(of, digest, |package| &mut package.hashes);
-            }
-        }
-    }
-
-    /// Records a license that the file states for the package. A longer text than a name can be is the
-    /// license itself, and is ignored.
-    pub(crate) fn license(&mut self, of: Option<Added>, text: &str) {
-        let text = text.trim();
-        if text.is_empty() || text.len() > MAX_NAME || !self.file.budget.copy(text.len()) {
-            return;
-        }
-        let license = license::expression(text).unwrap_or_else(|| text.to_owned());
-        self.state(of, license, |package| &mut package.licenses);
-    }
-
-    /// Adds a text to a list of a package, once.
-    fn state(
-        &mut self,
-        of: Option<Added>,
-        text: String,
-        list: impl FnOnce(&mut Package) -> &mut Vec<String>,
-    ) {
-        let package = of.and_then(|Added(place)| self.findings.packages.get_mut(place));
-        let Some(list) = package.map(list).filter(|list| list.len() < MAX_STATED) else { return };
-        let fits = self.text <= MAX_TEXT && self.file.budget.copy(text.len());
-        if fits && !list.contains(&text) {
-            self.text += text.len();
-            list.push(text);
-        }
     }
 
     /// Records that one package of the file requires another one.
@@ -404,5 +363,6 @@ impl<'f> Collector<'f> {
     }
 }
 
+mod stated;
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,7 @@ pub(super) fn resolve(
     for (at, pom) in own.clone() {
         let file = SourceFile { path: &pom.file, bytes: b"", budget };
         let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
-        let mut lister = Lister { evaluator: &evaluator, at, pom, found, origins: Vec::new() };
+        let mut lister = Lister { evaluator: &evaluator, at, pom, found };
         lister.sources(&repository);
         for entry in pom.entries.iter().filter(|entry| inheritance.is_used(at, entry)) {
             match evaluator.entry(at, at, entry) {
@@ -86,7 +86,7 @@ pub(super) fn resolve(
                 }
             }
         }
-        let findings = lister.finish();
+        let findings = lister.found.finish();
         all.packages.extend(findings.packages);
         all.warnings.extend(findings.warnings);
     }
@@ -110,12 +110,7 @@ struct Lister<'e, 'r, 'a> {
     at: usize,
     pom: &'a Pom,
     found: Collector<'a>,
-    /// For each package, the poms outside the repository that define its version.
-    origins: Vec<Origin<'a>>,
 }
-
-/// The poms that may define a version, and the pom of the cache that does.
-type Origin<'a> = (Vec<String>, Option<&'a str>);
 
 impl<'a> Lister<'_, '_, 'a> {
     /// Lists the parent and the imported BOMs that are outside the repository.
@@ -150,19 +145,7 @@ impl<'a> Lister<'_, '_, 'a> {
         let (specifier, version) = (version.specifier(), version.exact());
         let (direct, scope) = (Some(true), Some(scope));
         let declared = Declared { name: &name, version, specifier, line, direct, scope };
-        let size = managed_by.iter().map(String::len).sum::<usize>() + source.map_or(0, str::len);
-        let is_added = self.found.take(Ecosystem::Maven, declared).is_some();
-        if is_added && self.found.budget().copy(size) {
-            self.origins.push((managed_by, source));
-        }
-    }
-
-    fn finish(self) -> Findings {
-        let mut findings = self.found.finish();
-        for (package, (managed_by, source)) in findings.packages.iter_mut().zip(self.origins) {
-            package.managed_by = managed_by;
-            package.resolved_from = source.map(str::to_owned);
-        }
-        findings
+        let added = self.found.take(Ecosystem::Maven, declared);
+        self.found.managed(added, managed_by, source);
     }
 }
