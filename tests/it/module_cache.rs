@@ -80,3 +80,34 @@ fn versions_come_from_the_cache_only_if_it_is_asked_for() {
     let by_bom = json!(["pkg:maven/org.example/bom@1.5"]);
     assert_eq!(named(&of_maven, "org.example:managed")["managed_by"], by_bom);
 }
+
+/// Breaks if the versions that a platform of Gradle manages are not those of the caches, if the lower one of two
+/// counts, or if one counts although another platform may manage a higher one.
+#[test]
+fn platforms_of_gradle_are_read_from_the_cache() {
+    let root = TempDir::new().unwrap();
+    let home = root.path().canonicalize().unwrap();
+    let script = "dependencies {\n  implementation(platform('org.example:bom:1.5'))\n  \
+                  implementation(platform('org.example:higher:1'))\n  implementation 'org.example:managed'\n  \
+                  implementation 'org.example:unmanaged'\n}\n";
+    put(&home.join("project/build.gradle"), script);
+    let cache = home.join(".gradle/caches/modules-2/files-2.1/org.example");
+    put(&cache.join("bom/1.5/0123456789abcdef/bom-1.5.pom"), BOM);
+    let one = scan(&home, &["--format", "json", "--resolve", "cache"]);
+    let package = named(&one, "org.example:managed");
+    let higher = json!(["pkg:maven/org.example/higher@1"]);
+    assert_eq!(
+        (&package["version"], &package["managed_by"]),
+        (&Value::Null, &higher),
+        "{package:#}"
+    );
+
+    let path = "higher/1/0123456789abcdef/higher-1.pom";
+    let text = BOM.replace(">bom<", ">higher<").replace(">1.5<", ">1<").replace("2.7.1", "2.10.0");
+    put(&cache.join(path), &text);
+    let both = scan(&home, &["--format", "json", "--resolve", "cache"]);
+    let package = named(&both, "org.example:managed");
+    let source = json!(format!("org.example/{path}"));
+    assert_eq!((&package["version"], &package["resolved_from"]), (&json!("2.10.0"), &source));
+    assert_eq!(named(&both, "org.example:unmanaged")["version"], Value::Null);
+}

@@ -18,6 +18,12 @@ pub(super) enum Block {
     /// `dependencies` of something unknown.
     UsualDependencies,
     Constraints,
+    /// `dependencyManagement` of Spring's plugin.
+    Management,
+    /// The BOMs that it imports.
+    Imports,
+    /// The versions that it sets.
+    Managed,
     Plugins,
     /// The plugins that the project builds.
     OwnPlugins,
@@ -26,7 +32,7 @@ pub(super) enum Block {
 }
 
 /// Blocks whose `dependencies` select or describe modules: filters of tasks, metadata of publications, reports.
-const FOREIGN: [&str; 30] = [
+const FOREIGN: [&str; 29] = [
     "tasks",
     "task",
     "publishing",
@@ -34,7 +40,6 @@ const FOREIGN: [&str; 30] = [
     "mavenPublication",
     "pom",
     "withXml",
-    "dependencyManagement",
     "dependencySubstitution",
     "resolutionStrategy",
     "configurations",
@@ -58,6 +63,9 @@ const FOREIGN: [&str; 30] = [
     "curseforge",
     "publishMods",
 ];
+
+/// The extension of Spring's dependency management plugin, by its name and by its type.
+const MANAGEMENT: [&str; 2] = ["dependencyManagement", "DependencyManagementExtension"];
 
 /// Blocks of source sets, test suites and variants.
 const SETS: [&str; 10] = [
@@ -140,6 +148,13 @@ impl Block {
             // Without a name it is the block of a loop or a condition, after its bracket.
             (Self::Ignored | Self::OwnPlugins | Self::Plugins | Self::Constraints, _)
             | (Self::Dependencies | Self::UsualDependencies, None) => self,
+            (Self::Imports | Self::Managed, None) => self,
+            (Self::Imports | Self::Managed, Some(_)) => Self::Ignored,
+            (Self::Management, _) => Self::of_management(name),
+            _ if words.iter().any(|word| MANAGEMENT.contains(word)) => match name {
+                Some("imports" | "dependencies") => Self::of_management(name),
+                _ => Self::Management,
+            },
             (Self::Dependencies | Self::UsualDependencies, Some("constraints")) => {
                 Self::Constraints
             }
@@ -158,6 +173,15 @@ impl Block {
                 }
             }
             _ => self.of_statement(words),
+        }
+    }
+
+    /// The kind of a block in `dependencyManagement`.
+    fn of_management(name: Option<&str>) -> Self {
+        match name {
+            Some("imports") => Self::Imports,
+            Some("dependencies") => Self::Managed,
+            _ => Self::Ignored,
         }
     }
 
@@ -223,11 +247,15 @@ mod tests {
             &["subprojects", "jarJar", "dependencies"],
             &["dependencies", "components"],
             &["dependencies", "intellijPlatform"],
-            &["dependencyManagement", "dependencies"],
+            &["dependencyManagement", "generatedPomCustomization"],
         ] {
             check(path, Block::Ignored);
         }
         check(&["somePlugin", "dependencies"], Block::UsualDependencies);
+        check(&["subprojects", "dependencyManagement", "imports"], Block::Imports);
+        check(&["configure DependencyManagementExtension", "imports"], Block::Imports);
+        check(&["dependencyManagement", "dependencies"], Block::Managed);
+        check(&["dependencyManagement imports"], Block::Imports);
         check(&["somePlugin", "project all", "dependencies"], Block::UsualDependencies);
         check(&["gradlePlugin", "plugins", "create x"], Block::OwnPlugins);
         check(&["gradlePlugin plugins register x"], Block::OwnPlugins);

@@ -11,7 +11,7 @@ use super::{
     configuration,
     loops::{self, Loops},
     plugins,
-    script::{GradleFile, Requested},
+    script::{GradleFile, Requested, Role},
     settings,
     statement::{self, NotationKind},
     version::Rich,
@@ -123,7 +123,11 @@ impl Reader<'_, '_, '_, '_> {
             let block = self.blocks.last().copied().unwrap_or(Block::Project);
             let in_dependencies = matches!(
                 block,
-                Block::Dependencies | Block::UsualDependencies | Block::Constraints
+                Block::Dependencies
+                    | Block::UsualDependencies
+                    | Block::Constraints
+                    | Block::Imports
+                    | Block::Managed
             );
             if begins
                 && !matches!(block, Block::Ignored | Block::Plugins | Block::OwnPlugins)
@@ -251,17 +255,27 @@ impl Reader<'_, '_, '_, '_> {
             };
         };
         let scope = self.scope(&statement.configuration);
-        if block != Block::UsualDependencies || scope.is_some() {
+        let role = match (block, statement.configuration.as_str()) {
+            (Block::Constraints, _) | (Block::Managed, "dependency") => Some(Role::Constraint),
+            (Block::Imports, "mavenBom") => Some(Role::Import),
+            (Block::Imports | Block::Managed, _) => None,
+            (Block::UsualDependencies, _) => scope.is_some().then_some(Role::Module),
+            _ => Some(Role::Module),
+        };
+        if let Some(role) = role {
+            let scope = if role == Role::Import { Some(Scope::Build) } else { scope };
             let in_tests = self.tests_at.is_some() && scope == Some(Scope::Runtime);
             let scope = if in_tests { Some(Scope::Test) } else { scope };
             let budget: &Budget = self.found.budget();
             for notation in statement.notations {
+                let is_platform = notation.is_platform && role == Role::Module;
+                let role = if is_platform { Role::Platform } else { role };
                 let kinds = self.loops.expand(notation.kind, budget);
                 self.gradle.requested.extend(kinds.into_iter().map(|kind| Requested {
                     kind,
                     rich: statement.rich.clone(),
                     scope,
-                    is_constraint: block == Block::Constraints,
+                    role,
                     line: notation.line,
                 }));
             }
@@ -317,7 +331,7 @@ impl Reader<'_, '_, '_, '_> {
             kind,
             rich: Rich::default(),
             scope: Some(Scope::Build),
-            is_constraint: false,
+            role: Role::Module,
             line: self.tokens.line(at),
         });
     }

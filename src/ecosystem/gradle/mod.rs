@@ -7,8 +7,8 @@
 //!
 //! Decisions. A plugin of the `plugins` block is a package under the name of its marker,
 //! `id:id.gradle.plugin`; a core plugin (no dot in its id) and a plugin that the repository builds are not
-//! packages. A `platform` is a package:
-//! unlike a BOM that Maven imports, Gradle lists it in the resolved configuration. A reference to a version
+//! packages. A `platform` is a package: Gradle lists it in the resolved configuration. A module without a version names
+//! the platforms and BOMs of its script that may manage it (`platforms`). A reference to a version
 //! catalog is the module in the catalog; references to a missing catalog are counted.
 //!
 //! Invariants: nothing is run; projects, files and parts of Gradle itself are not packages; constraints
@@ -24,6 +24,7 @@ mod lock;
 mod loops;
 mod names;
 mod notation;
+mod platforms;
 mod plugins;
 mod resolve;
 mod script;

@@ -60,6 +60,11 @@ fn unknown(name: &str) -> String {
 }
 
 impl Module {
+    /// Whether neither a version nor a range is declared.
+    pub(super) fn is_unversioned(&self) -> bool {
+        self.version.is_none() && self.range.is_none()
+    }
+
     /// Applies a rich version, which replaces a declared one.
     pub(super) fn apply(&mut self, rich: &Rich, names: &Names<'_>) {
         if let Some(fixed) = &rich.fixed {

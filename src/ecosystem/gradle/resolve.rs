@@ -11,18 +11,21 @@ use super::{
     catalogs,
     names::{Builds, Names},
     notation::{self, Module},
+    platforms::{self, Platforms},
     plugins::{self, Own, Versions},
-    script::{GradleFile, Requested},
+    script::{GradleFile, Requested, Role},
     statement::{self, NotationKind},
 };
 use crate::ecosystem::{
     Findings,
     budget::Budget,
     collect::{Collector, Declared},
+    maven::Imported,
+    module_cache::ModuleCache,
     step::Joining,
     text,
 };
-use crate::model::scan_result::Scope;
+use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 use std::{collections::HashMap, sync::Arc};
 
 /// Modules from the bundles of all catalogs.
@@ -33,11 +36,16 @@ const MAX_NAMES: usize = 8;
 
 /// Resolves the scripts of one repository.
 pub(in crate::ecosystem) fn resolve_builds(joining: &mut Joining<'_>) {
-    let found = resolve(joining.facts.take(), joining.budget);
+    let files = joining.facts.take();
+    let found = resolve(files, joining.cache.as_deref_mut(), joining.budget);
     joining.add(found);
 }
 
-pub(super) fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
+pub(super) fn resolve(
+    mut files: Vec<GradleFile>,
+    cache: Option<&mut (dyn ModuleCache + 'static)>,
+    budget: &Budget,
+) -> Findings {
     files.sort_by(|a, b| a.file.cmp(&b.file));
     let complete;
     let mut builds = Builds::of(&files);
@@ -58,6 +66,7 @@ pub(super) fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
             names: builds.names(file, budget),
             modules: Vec::new(),
             constraints: HashMap::new(),
+            platforms: Platforms::default(),
             catalog: Vec::new(),
             found: of_catalogs.unwrap_or_else(|| catalogs::collector(file, budget)),
         };
@@ -69,9 +78,17 @@ pub(super) fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
         }
         readers.push(reader);
     }
+    for reader in &mut readers {
+        reader.complete(&versions);
+    }
+    let managed = platforms::versions_of(
+        readers.iter().map(|reader| (reader.file, &reader.platforms, reader.unversioned(&own))),
+        cache,
+        budget,
+    );
     let mut all = Findings::default();
-    for reader in readers {
-        let findings = reader.finish(&versions, &own);
+    for (reader, managed) in readers.into_iter().zip(managed) {
+        let findings = reader.finish(&managed, &own);
         all.packages.extend(findings.packages);
         all.warnings.extend(findings.warnings);
     }
@@ -84,6 +101,8 @@ struct Reader<'b, 'f> {
     modules: Vec<(Module, Option<Scope>, u32)>,
     /// The versions that `constraints` set, by module.
     constraints: HashMap<Arc<str>, Module>,
+    /// The BOMs that manage other versions.
+    platforms: Platforms,
     /// The lines of references to a version catalog that is missing.
     catalog: Vec<u32>,
     found: Collector<'f>,
@@ -147,42 +166,82 @@ impl Reader<'_, '_> {
         if !self.found.budget().copy(module.name.len() + version) {
             return;
         }
-        if requested.is_constraint {
-            self.constraints.insert(Arc::clone(&module.name), module);
-        } else {
-            self.modules.push((module, requested.scope, requested.line));
+        match requested.role {
+            Role::Constraint => {
+                self.constraints.insert(Arc::clone(&module.name), module);
+                return;
+            }
+            Role::Platform => self.platforms.add(&module),
+            Role::Import => self.platforms.import(&module),
+            Role::Module => {}
         }
+        self.modules.push((module, requested.scope, requested.line));
     }
 
-    fn finish(mut self, versions: &Versions<'_>, own: &Own) -> Findings {
-        for (module, scope, line) in &mut self.modules {
-            if own.has(&module.name) {
-                continue;
-            }
-            let is_unversioned = module.version.is_none() && module.range.is_none();
-            if is_unversioned && module.name.ends_with(plugins::MARKER) {
+    /// Gives plugins without a version that of the build.
+    fn complete(&mut self, versions: &Versions<'_>) {
+        for (module, ..) in &mut self.modules {
+            if module.is_unversioned() && module.name.ends_with(plugins::MARKER) {
                 let budget = self.found.budget();
                 if let Some((version, range)) = versions.of(self.file, &module.name, budget) {
                     module.version.clone_from(version);
                     module.range.clone_from(range);
                 }
             }
+        }
+        self.platforms.add_that_of_spring(self.modules.iter().map(|(module, ..)| module));
+    }
+
+    /// The modules whose versions only a BOM can manage.
+    fn unversioned<'s>(&'s self, own: &'s Own) -> impl Iterator<Item = &'s Arc<str>> {
+        let modules = self.modules.iter().map(|(module, ..)| module);
+        let unversioned = modules.filter(|module| {
+            module.is_unversioned()
+                && !own.has(&module.name)
+                && !module.name.ends_with(plugins::MARKER)
+                && !self.constraints.contains_key(&module.name)
+        });
+        unversioned.map(|module| &module.name)
+    }
+
+    fn finish(mut self, managed: &HashMap<Arc<str>, Imported>, own: &Own) -> Findings {
+        for (module, scope, line) in &self.modules {
+            if own.has(&module.name) {
+                continue;
+            }
+            let is_unversioned = module.is_unversioned();
             let constraint = self.constraints.get(&module.name).filter(|_| is_unversioned);
-            let known = constraint.unwrap_or(&*module);
+            let known = constraint.unwrap_or(module);
+            let managed = managed.get(&module.name).filter(|_| known.is_unversioned());
             let name = text::excerpt(&module.name);
+            let (mut version, mut source, mut managed_by) =
+                (known.version.as_deref(), None, Vec::new());
             if let Some(problem) = &known.problem {
                 self.found.warn(*line, format!("`{name}`: {problem}"));
-            } else if known.version.is_none() && known.range.is_none() {
-                self.found.defined_elsewhere(*line, &module.name);
+            } else if known.is_unversioned() {
+                match managed {
+                    Some(Imported::Exact { version: exact, source: file }) => {
+                        (version, source) = (Some(exact.as_str()), file.as_deref());
+                    }
+                    Some(Imported::Unknown { why, managed_by: boms }) => {
+                        self.found.unresolved(*line, &module.name, why);
+                        managed_by.clone_from(boms);
+                    }
+                    None | Some(Imported::Unmanaged) => {
+                        self.found.defined_elsewhere(*line, &module.name);
+                    }
+                }
             }
-            self.found.add(Declared {
+            let declared = Declared {
                 name: &module.name,
-                version: known.version.as_deref(),
+                version,
                 specifier: known.range.as_deref(),
                 line: *line,
                 direct: Some(true),
                 scope: *scope,
-            });
+            };
+            let added = self.found.take(Ecosystem::Maven, declared);
+            self.found.managed(added, managed_by, source);
         }
         if let Some(first) = self.catalog.iter().min() {
             let count = self.catalog.len();

@@ -33,8 +33,21 @@ pub(super) struct Requested {
     pub(super) kind: NotationKind,
     pub(super) rich: Rich,
     pub(super) scope: Option<Scope>,
-    pub(super) is_constraint: bool,
+    pub(super) role: Role,
     pub(super) line: u32,
+}
+
+/// What a module is required for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    #[default]
+    Module,
+    /// Only the version counts, for a module that something else requires.
+    Constraint,
+    /// A module that is a BOM, and manages the versions of others.
+    Platform,
+    /// A BOM that Spring's dependency management plugin imports.
+    Import,
 }
 
 impl Fact for GradleFile {

@@ -24,6 +24,8 @@ pub(super) struct Statement {
 #[derive(Debug)]
 pub(super) struct Notation {
     pub(super) kind: NotationKind,
+    /// Whether it is the argument of `platform` or `enforcedPlatform`.
+    pub(super) is_platform: bool,
     pub(super) line: u32,
 }
 
@@ -95,7 +97,8 @@ pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     }
     let mut statement = Statement { configuration, ..Statement::default() };
     let end = end(tokens, at + 1);
-    let mut arguments = Arguments { tokens, notations: Vec::new(), parts: Parts::default() };
+    let (notations, parts) = (Vec::new(), Parts::default());
+    let mut arguments = Arguments { tokens, notations, parts, platform_to: 0 };
     let mut first = at + 1;
     if statement.configuration == "add"
         && tokens.is_mark(first, '(')
@@ -144,6 +147,7 @@ struct Parts {
     group: Option<String>,
     name: Option<String>,
     version: Option<String>,
+    is_platform: bool,
     line: u32,
 }
 
@@ -161,6 +165,8 @@ struct Arguments<'t, 'a> {
     tokens: &'t Tokens<'a>,
     notations: Vec<Notation>,
     parts: Parts,
+    /// The index behind the arguments of a `platform`.
+    platform_to: usize,
 }
 
 impl Arguments<'_, '_> {
@@ -194,20 +200,37 @@ impl Arguments<'_, '_> {
             return self.positional(at, line);
         }
         if tokens.text(at).is_some() || value.matches("${").count() > 1 {
-            self.notations.push(Notation { kind: NotationKind::Text(value), line });
+            self.push(at, NotationKind::Text(value), line);
         } else {
             let path = value.trim_start_matches("${").trim_end_matches('}').to_owned();
             if !is_local(&path) {
-                self.notations.push(Notation { kind: NotationKind::Name(path), line });
+                self.push(at, NotationKind::Name(path), line);
             }
         }
         end
     }
 
     /// The index of the arguments, if `at` begins a call of a method that only wraps a module.
-    fn inside_wrapper(&self, at: usize) -> Option<usize> {
+    fn inside_wrapper(&mut self, at: usize) -> Option<usize> {
         let arguments = script::arguments_of_wrapper(self.tokens, at)?;
-        (arguments > at + 1 && self.tokens.is_mark(arguments, '(')).then_some(arguments + 1)
+        if arguments <= at + 1 || !self.tokens.is_mark(arguments, '(') {
+            return None;
+        }
+        let name = self.tokens.word(arguments - 1).unwrap_or_default();
+        self.enter_platform(name, arguments);
+        Some(arguments + 1)
+    }
+
+    /// Remembers the arguments of a `platform`, whose bracket is at `bracket`.
+    fn enter_platform(&mut self, name: &str, bracket: usize) {
+        if matches!(name, "platform" | "enforcedPlatform") {
+            self.platform_to = self.tokens.behind_bracket(bracket);
+        }
+    }
+
+    fn push(&mut self, at: usize, kind: NotationKind, line: u32) {
+        let is_platform = at < self.platform_to;
+        self.notations.push(Notation { kind, is_platform, line });
     }
 
     /// `name: value` or `name = value`.
@@ -221,6 +244,7 @@ impl Arguments<'_, '_> {
             "group" => {
                 self.end_parts();
                 self.parts.line = line;
+                self.parts.is_platform = at < self.platform_to;
                 self.parts.group = Some(value);
             }
             "name" => {
@@ -236,11 +260,10 @@ impl Arguments<'_, '_> {
     }
 
     fn end_parts(&mut self) {
-        let Parts { group, name, version, line } = std::mem::take(&mut self.parts);
+        let Parts { group, name, version, is_platform, line } = std::mem::take(&mut self.parts);
         if let Some(group) = group {
-            let name = name.unwrap_or_default();
-            self.notations
-                .push(Notation { kind: NotationKind::Parts { group, name, version }, line });
+            let kind = NotationKind::Parts { group, name: name.unwrap_or_default(), version };
+            self.notations.push(Notation { kind, is_platform, line });
         }
     }
 
@@ -259,10 +282,11 @@ impl Arguments<'_, '_> {
                     name: format!("kotlin-{module}"),
                     version: version.flatten().map(|(version, _)| version),
                 };
-                self.notations.push(Notation { kind, line });
+                self.push(at, kind, line);
             }
             return tokens.behind_bracket(at + 1);
         }
+        self.enter_platform(name, at + 1);
         // The arguments of `platform`, `create` and similar calls are read next.
         at + 2
     }
@@ -273,7 +297,7 @@ impl Arguments<'_, '_> {
         let Some(group) = tokens.text(at) else { return at + 1 };
         let second = if tokens.is_mark(at + 1, ',') { script::value(tokens, at + 2) } else { None };
         let Some((name, end)) = second.filter(|(name, _)| !name.contains(':')) else {
-            self.notations.push(Notation { kind: NotationKind::Text(group.to_owned()), line });
+            self.push(at, NotationKind::Text(group.to_owned()), line);
             return at + 1;
         };
         let is_named = tokens.word(end + 1) == Some("version") && tokens.is_mark(end + 2, '=');
@@ -283,7 +307,7 @@ impl Arguments<'_, '_> {
         let end = version.as_ref().map_or(end, |(_, end)| *end);
         let group = group.to_owned();
         let version = version.map(|(version, _)| version);
-        self.notations.push(Notation { kind: NotationKind::Parts { group, name, version }, line });
+        self.push(at, NotationKind::Parts { group, name, version }, line);
         end
     }
 }

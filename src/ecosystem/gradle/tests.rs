@@ -11,7 +11,7 @@ fn check(files: &[(&str, &str)], expected: &[&str]) {
         let file = SourceFile::alone(path, text.as_bytes());
         gradle.push(parser_for(path).unwrap().parse(file).into_fact());
     }
-    let found = resolve(gradle, Budget::alone(1 << 20));
+    let found = resolve(gradle, None, Budget::alone(1 << 20));
     let mut shown: Vec<_> = found
         .packages
         .iter()
@@ -213,4 +213,43 @@ fn names_of_modules_may_lead_to_a_catalog() {
             "x.shadow:x.shadow.gradle.plugin 8.1 gradle/libs.versions.toml:9",
         ],
     );
+}
+
+/// The BOMs that each package without a version names: `name <- purl purl`.
+fn managed_by(files: &[(&str, &str)]) -> Vec<String> {
+    let read = |(path, text): &(&str, &str)| {
+        let file = SourceFile::alone(path, text.as_bytes());
+        parser_for(path).unwrap().parse(file).into_fact()
+    };
+    let found = resolve(files.iter().map(read).collect(), None, Budget::alone(1 << 20));
+    let unversioned = found.packages.iter().filter(|package| package.version.is_none());
+    unversioned
+        .map(|package| format!("{} <- {}", package.name, package.managed_by.join(" ")))
+        .collect()
+}
+
+#[test]
+fn modules_without_a_version_name_the_boms_of_their_script() {
+    let platforms = "dependencies {\nimplementation(platform(\"a:bom:1.0\"))\napi(project.dependencies.enforcedPlatform('b:bom:2'))\n\
+                     implementation platform(group: 'c', name: 'bom', version: '3')\napi(\"x:y\")\napi(\"x:z:1\")\n\
+                     constraints { api(\"x:set:4\") }\napi(\"x:set\")\n}\n";
+    let all = "x:y <- pkg:maven/a/bom@1.0 pkg:maven/b/bom@2 pkg:maven/c/bom@3";
+    assert_eq!(managed_by(&[("build.gradle", platforms)]), [all]);
+    let spring = "plugins {\nid 'org.springframework.boot' version '3.2.0'\nid 'io.spring.dependency-management' version '1.1.4'\n}\n\
+                  ext.cloud = '2023.0.0'\ndependencyManagement {\nimports { mavenBom \"s:cloud:${cloud}\" }\n\
+                  dependencies { dependency 'x:set:4'\ndependency('x:other:5') { exclude 'a:b' } }\n}\n\
+                  dependencies {\nimplementation 'x:y'\nimplementation 'x:set'\n}\n";
+    let boot = "pkg:maven/org.springframework.boot/spring-boot-dependencies@3.2.0";
+    assert_eq!(
+        managed_by(&[("build.gradle", spring)]),
+        [format!("x:y <- pkg:maven/s/cloud@2023.0.0 {boot}")]
+    );
+    let root = "plugins { id(\"org.springframework.boot\") version \"3.3.1\" apply false }\n";
+    let app = "plugins {\nid(\"org.springframework.boot\")\nid(\"io.spring.dependency-management\")\n}\n\
+               configure<DependencyManagementExtension> { imports { mavenBom(\"s:cloud:1\") } }\n\
+               dependencies { api(\"x:y\") }\n";
+    let found = managed_by(&[("build.gradle.kts", root), ("app/build.gradle.kts", app)]);
+    let boot = boot.replace("3.2.0", "3.3.1");
+    let plugin = "io.spring.dependency-management:io.spring.dependency-management.gradle.plugin";
+    assert_eq!(found, [format!("{plugin} <- "), format!("x:y <- pkg:maven/s/cloud@1 {boot}")]);
 }

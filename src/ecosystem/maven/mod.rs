@@ -18,6 +18,7 @@
 mod cached;
 mod evaluate;
 mod extensions;
+mod imported;
 mod inheritance;
 mod install;
 mod ivy;
@@ -32,6 +33,7 @@ mod repository;
 mod tests;
 
 pub(super) use extensions::CoreExtensions;
+pub(super) use imported::{Imported, Request, versions_of};
 pub(super) use install::MavenInstall;
 pub(super) use ivy::IvyFile;
 pub(super) use ivy_packages::resolve_ivy;
