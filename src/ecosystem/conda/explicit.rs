@@ -56,5 +56,10 @@ fn package(address: &str, line: u32, found: &mut Collector<'_>) {
         let address = text::excerpt(address);
         return found.warn(line, format!("`{address}` is not the address of a conda package"));
     };
-    found.add(Declared { name, version, line, ..Declared::default() });
+    let declared = Declared { name, version, line, ..Declared::default() };
+    let added = found.take(Ecosystem::Conda, declared);
+    // `#md5`, or since conda 23.1 `#sha256:…`.
+    if let Some((_, digest)) = address.rsplit_once('#') {
+        found.hash(added, digest);
+    }
 }

@@ -48,5 +48,8 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     let mut requested =
         root.get("requested_spec").into_iter().chain(root.elements("requested_specs"));
     let direct = requested.any(is_requested).then_some(true);
-    found.add(Declared { name, version, line, direct, ..Declared::default() });
+    let declared = Declared { name, version, line, direct, ..Declared::default() };
+    if let Some(added) = found.take(Ecosystem::Conda, declared) {
+        super::state(found, added, |name| root.text(name));
+    }
 }

@@ -81,6 +81,8 @@ pub(super) fn list(entries: Node<'_, '_>, found: &mut Collector<'_>) {
         let (line, scope) = (entry.line, scope_of(entry));
         let declared = Declared { name, version, line, scope, ..Declared::default() };
         let Some(added) = found.take(ecosystem, declared) else { continue };
+        let hashes = entry.get("hash").filter(|node| seen.is_new(Role::Entry, *node));
+        super::state(found, added, |name| hashes?.text(name));
         let platform = entry.text("platform").unwrap_or_default();
         known.insert((platform, key(name, is_pip)), added);
         let dependencies = entry.get("dependencies");

@@ -26,7 +26,7 @@ pub(super) use pixi_lock::PixiLock;
 
 use super::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Added, Collector, Declared},
     path::file_name,
     python, text,
 };
@@ -35,6 +35,19 @@ use crate::model::{
     scan_result::{Scope, Source},
 };
 use spec::Spec;
+
+/// Records the digests and the license that a lock file or a record states for a package, by the names of its members.
+fn state<'t>(found: &mut Collector<'_>, of: Added, text: impl Fn(&str) -> Option<&'t str>) {
+    for algorithm in ["md5", "sha256"] {
+        if let Some(digits) = text(algorithm) {
+            found.hash(Some(of), digits);
+        }
+    }
+    // Tools write `None` where a package states no license.
+    if let Some(license) = text("license").filter(|license| *license != "None") {
+        found.license(Some(of), license);
+    }
+}
 
 /// Reads `environment.yml` and files with similar names.
 #[derive(Debug)]

@@ -96,6 +96,7 @@ fn list(entries: Node<'_, '_>, found: &mut Collector<'_>) {
         }
         let declared = Declared { name, version, line: entry.line, ..Declared::default() };
         let Some(added) = found.take(ecosystem, declared) else { continue };
+        super::state(found, added, |name| entry.text(name));
         let builds = known.entry((ecosystem, key(ecosystem, name))).or_default();
         if builds.len() < MAX_BUILDS {
             builds.push(added);
