@@ -10,10 +10,7 @@ use crate::{
     model::{ecosystem::AnyEcosystem, version_range::VersionRange},
     store::read::Signature,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::{collections::BTreeMap, ops::Range};
 
 /// The version of a row that has none.
 const NONE: u32 = u32::MAX;
@@ -75,6 +72,26 @@ pub struct FoundRow {
     pub file: Signature,
     /// The offset of the package in the file.
     pub place: u64,
+}
+
+/// Whether a version is in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InRange {
+    Unasked,
+    Yes,
+    No,
+    /// It has no place in the order of versions.
+    Unordered,
+}
+
+impl From<Option<bool>> for InRange {
+    fn from(contains: Option<bool>) -> Self {
+        match contains {
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+            None => Self::Unordered,
+        }
+    }
 }
 
 /// No more rows fit into the table.
@@ -175,7 +192,8 @@ impl Table {
         let wanted = self.wanted_names(query);
         let mut found = FoundRows::default();
         let mut by_tag = vec![0; self.ecosystems.len()];
-        let mut in_range = HashMap::new();
+        // By ecosystem and version: most versions occur many times.
+        let mut in_range = vec![Vec::new(); self.ecosystems.len()];
         for (repository, segment) in &self.segments {
             let before = found.total;
             for row in segment.rows.clone() {
@@ -190,17 +208,22 @@ impl Table {
                         found.without_version += 1;
                         continue;
                     }
-                    let contains = || {
+                    let known = &mut in_range[usize::from(tag)];
+                    if known.is_empty() {
+                        known.resize(self.versions.len(), InRange::Unasked);
+                    }
+                    let answer = &mut known[version as usize];
+                    if *answer == InRange::Unasked {
                         let ecosystem = &self.ecosystems[usize::from(tag)];
-                        range.contains(ecosystem, self.versions.text(version))
-                    };
-                    match *in_range.entry((tag, version)).or_insert_with(contains) {
-                        Some(true) => {}
-                        Some(false) => continue,
-                        None => {
+                        *answer = range.contains(ecosystem, self.versions.text(version)).into();
+                    }
+                    match answer {
+                        InRange::Yes => {}
+                        InRange::Unordered => {
                             found.without_version += 1;
                             continue;
                         }
+                        InRange::No | InRange::Unasked => continue,
                     }
                 }
                 if page.contains(&found.total) {
