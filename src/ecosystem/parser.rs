@@ -227,6 +227,11 @@ mod tests {
             "pylock.toml",
             "Package.resolved",
             "obj/project.assets.json",
+            "cpanfile.snapshot",
+            "go.sum",
+            "vendor/modules.txt",
+            "cabal.project.freeze",
+            "release/app.cdx.json",
         ] {
             assert!(reads(path), "{path}");
         }

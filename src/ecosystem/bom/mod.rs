@@ -35,6 +35,10 @@ impl Parser for BomJson {
         "sbom-json"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path).to_ascii_lowercase();
         let names = ["bom.json", "sbom.json", "cyclonedx.json", "spdx.json", "spdx-sbom.json"];

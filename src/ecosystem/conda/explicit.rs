@@ -26,6 +26,10 @@ impl Parser for CondaExplicit {
         "conda-explicit"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
         file.starts_with("conda-") && file.ends_with(".lock")

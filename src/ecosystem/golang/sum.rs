@@ -74,6 +74,10 @@ impl Parser for GoSum {
         "go-sum"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "go.sum"
     }

@@ -34,6 +34,10 @@ impl Parser for VendoredModules {
         "go-vendor"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         is_list(path)
     }

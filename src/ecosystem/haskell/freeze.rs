@@ -21,6 +21,10 @@ impl Parser for CabalFreeze {
         "cabal-freeze"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path);
         name == "cabal.config" || name.starts_with("cabal.") && name.ends_with(".freeze")

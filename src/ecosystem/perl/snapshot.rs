@@ -23,6 +23,10 @@ impl Parser for CpanSnapshot {
         "cpanfile-snapshot"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "cpanfile.snapshot"
     }
