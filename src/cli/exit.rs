@@ -37,6 +37,12 @@ pub(super) const CODES_OF_REQUESTS: &str = "Exit codes: 0 success, 2 usage, sett
     that the server refused, 4 the server cannot be reached, or is unavailable. Of several, the \
     highest.";
 
+/// Of `top`.
+#[cfg(feature = "top")]
+pub(super) const CODES_OF_TOP: &str = "Exit codes: 0 ended by a key, 2 usage, settings, no terminal, or \
+    credentials that the server refused, 4 the server cannot be reached at the start, 130 interrupted \
+    (Ctrl-C, SIGTERM). While it runs, an outage ends nothing: it reconnects.";
+
 /// Of `results`.
 pub(super) const CODES_OF_RESULTS: &str = "Exit codes: 0 success (failed repositories are listed on \
     standard error), 1 no repository completed, 2 usage, settings, or a job that is unfinished or \

@@ -33,6 +33,8 @@ mod status;
 mod submit;
 mod table;
 mod token;
+#[cfg(feature = "top")]
+mod top;
 mod watch;
 mod worker;
 
@@ -68,6 +70,9 @@ enum Command {
     Submit(submit::SubmitArgs),
     /// Follow jobs of a server until they are finished; continues after a restart of the server.
     Watch(watch::WatchArgs),
+    /// Show the jobs of a server on the terminal, live; `?` lists the keys.
+    #[cfg(feature = "top")]
+    Top(top::TopArgs),
     /// Print the progress of a job of a server.
     Status(status::StatusArgs),
     /// Print the results of a job of a server.
@@ -129,6 +134,10 @@ enum Command {
 impl Command {
     /// Whether the command sends requests to a server.
     fn is_client(&self) -> bool {
+        #[cfg(feature = "top")]
+        if matches!(self, Self::Top(_)) {
+            return true;
+        }
         matches!(
             self,
             Self::Submit(_)
@@ -169,6 +178,8 @@ pub fn run() -> ExitCode {
         Command::Scan(args) => scan::run(args).into(),
         Command::Submit(args) => submit::run(&args).into(),
         Command::Watch(args) => watch::run(&args).into(),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args).into(),
         Command::Status(args) => status::run(&args).into(),
         Command::Results(args) => results::run(&args).into(),
         Command::Diff(args) => diff::run(&args).into(),

@@ -102,9 +102,50 @@ impl FailureKind {
     }
 }
 
+impl FailureKind {
+    /// What a person can do about it; empty if there is nothing to do.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Spawn => "Check [scanner] command, the disk, and the limit of processes.",
+            Self::Exit => "Read the log.",
+            Self::Signal => "Find who sent the signal: an operator, or the kernel.",
+            Self::OutOfMemory => {
+                "Run fewer scanners at once, add memory, or raise [limits] max_data_bytes."
+            }
+            Self::Timeout => {
+                "Raise [scanner] subprocess_timeout_secs, or see what the scan was doing."
+            }
+            Self::Stalled => "See what the scan was doing: stage, current file, log.",
+            Self::Cancelled => "",
+            Self::Clone => "The detail has the cause: network, credentials, or the address.",
+            Self::Refused => {
+                "The policy forbids this address: [network] allow_hosts, allow_nets, or [[forges]]."
+            }
+            Self::Limit => "The repository exceeds a limit: [limits].",
+            Self::Protocol => "The scanner violated the protocol: read the log.",
+            Self::Interrupted => "Find out what kills the processes of the scan.",
+        }
+    }
+}
+
 impl Failure {
     /// A transient failure without exit code and signal.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), exit_code: None, signal: None, permanent: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FailureKind;
+
+    /// Breaks if the page gives other advice than the terminal.
+    #[test]
+    fn the_page_has_the_same_remedies() {
+        let page = include_str!("../api/resources/dashboard/format.js");
+        for kind in FailureKind::ALL {
+            let line = format!("  {}: \"{}\",\n", kind.as_str(), kind.remedy());
+            assert!(page.contains(&line), "{line}");
+        }
     }
 }

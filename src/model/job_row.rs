@@ -38,6 +38,7 @@ pub struct ListedJob<'a> {
     /// Why it failed.
     error_message: Option<&'a str>,
     total_repositories: u64,
+    completed_repositories: u64,
     /// Repositories that failed, timed out or were cancelled.
     failed_repositories: u64,
 }
@@ -83,6 +84,7 @@ impl<'a> ListedJob<'a> {
             git_url: facts.url.as_deref().unwrap_or_default(),
             error_message,
             total_repositories: facts.summary.total_repositories,
+            completed_repositories: facts.summary.completed,
             failed_repositories: facts.summary.failed,
         }
     }

@@ -160,8 +160,15 @@ fn the_commands_of_an_installation_work() {
             }
             ["docker", "compose", ..] | ["rustup", "target", "add", _] => {}
             ["cargo", "build", ref flags @ ..] => {
-                let known =
-                    ["--profile", "dist", "--locked", "--target", "x86_64-unknown-linux-musl"];
+                let known = [
+                    "--profile",
+                    "dist",
+                    "--locked",
+                    "--features",
+                    "top",
+                    "--target",
+                    "x86_64-unknown-linux-musl",
+                ];
                 assert!(flags.iter().all(|flag| known.contains(flag)), "{call}");
             }
             _ => panic!("nothing is known about {call}"),

@@ -173,6 +173,8 @@ mod targets;
 mod tls;
 #[cfg(test)]
 mod tokens;
+#[cfg(all(test, feature = "top"))]
+mod top;
 #[cfg(test)]
 mod troubleshooting;
 #[cfg(test)]

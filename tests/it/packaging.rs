@@ -32,6 +32,10 @@ fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
 
 /// Fails unless the words are an existing command and its flags.
 fn is_a_command_line(words: &[&str]) {
+    // It exists in packages, which are built with the feature.
+    if words[0] == "top" && !cfg!(feature = "top") {
+        return;
+    }
     let of_command = words.iter().take_while(|word| !word.starts_with("--")).copied();
     let help = scanwatch(&of_command.chain(["--help"]).collect::<Vec<_>>(), &[]);
     assert!(help.status.success(), "there is no command `{}`", words.join(" "));

@@ -112,7 +112,7 @@ impl ClientError {
     }
 
     /// Whether a retry may succeed.
-    pub(super) fn is_temporary(&self) -> bool {
+    pub(in crate::cli) fn is_temporary(&self) -> bool {
         matches!(
             self,
             Self::Unreachable { .. }

@@ -6,9 +6,10 @@
 //! limited, or it is passed on piece by piece; a request other than a stream or a followed log ends
 //! after a read timeout.
 
-use super::{ServerArgs, error::ClientError};
+use super::{AddressArgs, error::ClientError};
 use crate::{config::authorities, http, model::JobId};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use reqwest::{
     Certificate, Method, Response,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION},
@@ -24,18 +25,25 @@ const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
 /// How long a server may send nothing of an answer that is not a stream.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stream may be silent; the server sends a comment every 15 s.
-const STREAM_TIMEOUT: Duration = Duration::from_mins(1);
+pub(super) const STREAM_TIMEOUT: Duration = Duration::from_mins(1);
 /// The maximum size of an answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 /// A client of one server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::cli) struct Client {
     /// Scheme, host, port and base path of the server, without a trailing slash.
     server: String,
     requests: reqwest::Client,
     streams: reqwest::Client,
     followed: reqwest::Client,
+}
+
+/// A document that arrives piece by piece.
+#[derive(Debug)]
+pub(in crate::cli) struct Pieces<'a> {
+    client: &'a Client,
+    response: Response,
 }
 
 /// A JSON document of the server.
@@ -48,13 +56,16 @@ pub(in crate::cli) struct Document {
 
 impl Client {
     /// Creates a client of the server that the arguments or the environment name.
-    pub(super) fn from_args(args: &ServerArgs) -> Result<Self, ClientError> {
+    pub(super) fn from_args(
+        args: &AddressArgs,
+        stream_timeout: Duration,
+    ) -> Result<Self, ClientError> {
         let server = match args.server.as_ref().or(super::SERVER.get()) {
             Some(server) => server.clone(),
             None => variable("SCANNER_SERVER_URL")?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
         };
         let authorities = authorities_of(args)?;
-        Self::new(&server, authorization()?.as_ref(), authorities.as_deref(), STREAM_TIMEOUT)
+        Self::new(&server, authorization()?.as_ref(), authorities.as_deref(), stream_timeout)
     }
 
     /// Creates a client with the value of its `Authorization` header, and with certificate
@@ -125,23 +136,36 @@ impl Client {
         followed: bool,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), ClientError> {
-        let client = if followed { &self.followed } else { &self.requests };
-        let mut response = self.send(client.get(self.url(path)).header(ACCEPT, accept)).await?;
-        while let Some(piece) =
-            response.chunk().await.map_err(|error| self.transfer_error(error))?
-        {
+        let mut pieces = self.open(path, accept, followed).await?;
+        while let Some(piece) = pieces.next().await? {
             sink(&piece)?;
         }
         Ok(())
     }
 
-    /// Opens a job's event stream after the event with this id; `None` if that was the last one.
+    /// Opens a document of any size.
+    pub(in crate::cli) async fn open(
+        &self,
+        path: &str,
+        accept: &str,
+        followed: bool,
+    ) -> Result<Pieces<'_>, ClientError> {
+        let client = if followed { &self.followed } else { &self.requests };
+        let response = self.send(client.get(self.url(path)).header(ACCEPT, accept)).await?;
+        Ok(Pieces { client: self, response })
+    }
+
+    /// Opens the event stream of a job, or of all jobs, after the event with this id; `None` if that
+    /// was the last one.
     pub(super) async fn events(
         &self,
-        job: &JobId,
+        job: Option<&JobId>,
         last_id: &str,
     ) -> Result<Option<Response>, ClientError> {
-        let url = self.url(&format!("/scan/{job}/events"));
+        let url = match job {
+            Some(job) => self.url(&format!("/scan/{job}/events")),
+            None => self.url("/events"),
+        };
         let mut request = self.streams.get(url).header(ACCEPT, "text/event-stream");
         if !last_id.is_empty() {
             request = request.header("Last-Event-ID", last_id);
@@ -230,6 +254,13 @@ impl Client {
     }
 }
 
+impl Pieces<'_> {
+    /// Waits for the next piece; `None` at the end.
+    pub(in crate::cli) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        self.response.chunk().await.map_err(|error| self.client.transfer_error(error))
+    }
+}
+
 impl Document {
     /// Deserializes the document; a document of another shape is an error.
     pub(in crate::cli) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
@@ -270,7 +301,7 @@ fn address(text: &str) -> Result<String, ClientError> {
 }
 
 /// The certificate authorities that the arguments or the environment name.
-fn authorities_of(args: &ServerArgs) -> Result<Option<Vec<Certificate>>, ClientError> {
+fn authorities_of(args: &AddressArgs) -> Result<Option<Vec<Certificate>>, ClientError> {
     let (name, path) = match (&args.ca_file, variable("SCANNER_CA_FILE")?) {
         (Some(path), _) => ("--ca-file", path.clone()),
         (None, Some(path)) => ("SCANNER_CA_FILE", path.into()),

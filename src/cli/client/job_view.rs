@@ -58,7 +58,7 @@ impl JobView {
         match event {
             "snapshot" => self.snapshot(data),
             "repository" => {
-                data.as_object().and_then(|row| self.repository(row)).into_iter().collect()
+                repository_of(data).and_then(|status| self.repository(status)).into_iter().collect()
             }
             "job" => {
                 self.counts(data);
@@ -79,26 +79,9 @@ impl JobView {
             url.clone_into(&mut self.title);
         }
         self.counts(data);
-        let empty = Vec::new();
-        let list = |name: &str| data[name].as_array().unwrap_or(&empty);
-        // The errors are in a separate list, in the same order.
-        let mut errors: HashMap<&str, Vec<&Value>> = HashMap::new();
-        for row in list("failed_repositories").iter().rev() {
-            errors.entry(row["repo_name"].as_str().unwrap_or_default()).or_default().push(row);
-        }
         let mut updates = Vec::new();
-        for row in list("repositories").iter().filter_map(Value::as_object) {
-            let mut row = row.clone();
-            let name = row.get("repo_name").and_then(Value::as_str).unwrap_or_default();
-            let failed = matches!(
-                row.get("status").and_then(Value::as_str),
-                Some("failed" | "timeout" | "cancelled")
-            );
-            if let Some(error_row) = errors.get_mut(name).filter(|_| failed).and_then(Vec::pop) {
-                row.insert("error".to_owned(), error_row["error"].clone());
-                row.insert("failure".to_owned(), error_row["failure"].clone());
-            }
-            updates.extend(self.repository(&row));
+        for status in repositories_of(data) {
+            updates.extend(self.repository(status));
         }
         // The first snapshot reports earlier failures, but not earlier successes.
         if !std::mem::replace(&mut self.joined, true) {
@@ -128,8 +111,7 @@ impl JobView {
         self.eta_seconds = data["eta_seconds"].as_u64();
     }
 
-    fn repository(&mut self, row: &Map<String, Value>) -> Option<JobUpdate> {
-        let status = status_of(row)?;
+    fn repository(&mut self, status: RepositoryStatus) -> Option<JobUpdate> {
         let index = status.index;
         if status.state.is_final() {
             let reported = self.finished.insert(index, status.state.is_failure());
@@ -148,6 +130,37 @@ impl JobView {
         let reported = self.waiting.insert(index, message.clone());
         (reported.as_deref() != Some(&message)).then_some(JobUpdate::Waiting(status))
     }
+}
+
+/// The repositories of a snapshot, failed ones with their errors.
+pub(in crate::cli) fn repositories_of(snapshot: &Value) -> Vec<RepositoryStatus> {
+    let empty = Vec::new();
+    let list = |name: &str| snapshot[name].as_array().unwrap_or(&empty);
+    // The errors are in a separate list, in the same order.
+    let mut errors: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for row in list("failed_repositories").iter().rev() {
+        errors.entry(row["repo_name"].as_str().unwrap_or_default()).or_default().push(row);
+    }
+    let mut repositories = Vec::new();
+    for row in list("repositories").iter().filter_map(Value::as_object) {
+        let mut row = row.clone();
+        let name = row.get("repo_name").and_then(Value::as_str).unwrap_or_default();
+        let failed = matches!(
+            row.get("status").and_then(Value::as_str),
+            Some("failed" | "timeout" | "cancelled")
+        );
+        if let Some(error_row) = errors.get_mut(name).filter(|_| failed).and_then(Vec::pop) {
+            row.insert("error".to_owned(), error_row["error"].clone());
+            row.insert("failure".to_owned(), error_row["failure"].clone());
+        }
+        repositories.extend(status_of(&row));
+    }
+    repositories
+}
+
+/// The repository of a `repository` event.
+pub(in crate::cli) fn repository_of(event: &Value) -> Option<RepositoryStatus> {
+    status_of(event.as_object()?)
 }
 
 /// Parses a row as a status file; the progress figures of a row are one level deeper.

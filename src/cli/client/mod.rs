@@ -5,8 +5,8 @@
 //! environment, never from arguments, and are never printed; standard output contains only data.
 
 mod error;
+mod event_stream;
 mod http;
-mod job_events;
 mod job_name;
 mod job_view;
 mod paged;
@@ -16,10 +16,14 @@ mod sse;
 mod wait;
 
 pub(in crate::cli) use error::ClientError;
+#[cfg(feature = "top")]
+pub(in crate::cli) use event_stream::{EventStream, StreamUpdate};
 pub(in crate::cli) use http::{Client, Document};
 pub(in crate::cli) use job_name::{JOB_HELP, JobName};
 pub(in crate::cli) use job_view::{JobUpdate, JobView};
 pub(in crate::cli) use paged::{Paged, each_page};
+#[cfg(feature = "top")]
+pub(in crate::cli) use job_view::{repositories_of, repository_of};
 pub(in crate::cli) use progress_display::ProgressDisplay;
 pub(in crate::cli) use wait::{Wait, WaitArgs, print_interrupted};
 
@@ -34,13 +38,20 @@ const SERVER_HELP: &str = "The server's address [env: SCANNER_SERVER_URL] [defau
 const CA_FILE_HELP: &str = "The certificate authorities (PEM) of the server, instead of those of the \
     system [env: SCANNER_CA_FILE]";
 
-/// The server, and how its answers are printed.
+/// The server.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct ServerArgs {
+pub(in crate::cli) struct AddressArgs {
     #[arg(long, value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
     #[arg(long, value_name = "FILE", help = CA_FILE_HELP)]
     ca_file: Option<PathBuf>,
+}
+
+/// The server, and how its answers are printed.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ServerArgs {
+    #[command(flatten)]
+    address: AddressArgs,
     /// Print the server's JSON documents unchanged; if there are several, one per line.
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -60,7 +71,17 @@ pub(in crate::cli) fn run_with_client(
     args: &ServerArgs,
     command: impl AsyncFnOnce(&Client) -> Result<Exit, ClientError>,
 ) -> Exit {
-    let client = match Client::from_args(args) {
+    run_with_client_of(&args.address, http::STREAM_TIMEOUT, command)
+}
+
+/// As [`run_with_client`], for a command that prints no documents; `stream_timeout` is how long a
+/// stream may be silent.
+pub(in crate::cli) fn run_with_client_of(
+    address: &AddressArgs,
+    stream_timeout: Duration,
+    command: impl AsyncFnOnce(&Client) -> Result<Exit, ClientError>,
+) -> Exit {
+    let client = match Client::from_args(address, stream_timeout) {
         Ok(client) => client,
         Err(error) => return error.report(),
     };

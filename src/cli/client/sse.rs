@@ -11,11 +11,11 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
+pub(in crate::cli) struct Message {
     /// The last id of the stream, from this message or an earlier one.
-    pub(super) id: String,
-    pub(super) event: String,
-    pub(super) data: String,
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) event: String,
+    pub(in crate::cli) data: String,
 }
 
 /// A line or a message is longer than any that scanwatch sends.

@@ -7,8 +7,8 @@
 use super::{
     super::{Exit, output, signals::Signals},
     error::ClientError,
+    event_stream::{EventStream, StreamUpdate},
     http::Client,
-    job_events::{JobEvents, StreamUpdate},
     job_view::{JobUpdate, JobView},
     progress_display::ProgressDisplay,
     skipped,
@@ -77,7 +77,7 @@ impl Wait<'_> {
         display: &RefCell<ProgressDisplay>,
     ) -> Result<Exit, ClientError> {
         let timeout = self.args.reconnect_timeout;
-        let mut events = JobEvents::new(self.client, id, self.accepted, timeout);
+        let mut events = EventStream::new(self.client, Some(id), self.accepted, timeout);
         let mut job = JobView::new(id);
         loop {
             let message = match events.next().await? {

@@ -135,6 +135,52 @@ impl Terminal {
     }
 }
 
+/// For programs that use the whole terminal.
+#[cfg(feature = "top")]
+impl Terminal {
+    /// Gives the terminal another size.
+    pub(crate) fn resize_to(&self, columns: u16, rows: u16) {
+        let size = Winsize { ws_row: rows, ..window(columns) };
+        tcsetwinsize(&self.main, size).unwrap();
+        self.emulator.lock().unwrap().screen_mut().set_size(nonzero(rows), nonzero(columns));
+    }
+
+    /// Whether the terminal is as a shell expects it: its own screen, a cursor, lines with echo.
+    pub(crate) fn is_clean(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.main).unwrap().local_modes;
+        let lines = rustix::termios::LocalModes::ICANON | rustix::termios::LocalModes::ECHO;
+        let emulator = self.emulator.lock().unwrap();
+        let screen = emulator.screen();
+        !screen.alternate_screen() && !screen.hide_cursor() && modes.contains(lines)
+    }
+
+    /// Whether any character has a colour.
+    pub(crate) fn has_colours(&self) -> bool {
+        let emulator = self.emulator.lock().unwrap();
+        let (rows, columns) = emulator.screen().size();
+        let mut cells = (0..rows.get())
+            .flat_map(|row| (0..columns.get()).map(move |column| (row, column)))
+            .filter_map(|(row, column)| emulator.screen().cell(row, column));
+        cells.any(|cell| {
+            cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default
+        })
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until no line contains the text.
+    pub(crate) async fn hides(&mut self, text: &str) {
+        until(PATIENCE, &format!("the terminal does not show {text:?}"), async || {
+            (!self.lines().iter().any(|line| line.contains(text))).then_some(())
+        })
+        .await;
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -1,4 +1,4 @@
-//! The event stream of one job, with reconnects.
+//! The event stream of one job, or of all jobs, with reconnects.
 //!
 //! Input: event streams of a server that may restart. Output: each message once, and the start and
 //! end of outages. Invariants: after an interruption the stream resumes after the last message, or
@@ -19,7 +19,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// What happened on the stream.
 #[derive(Debug)]
-pub(super) enum StreamUpdate {
+pub(in crate::cli) enum StreamUpdate {
     Message(Message),
     /// The server cannot be reached, with the cause.
     Disconnected(String),
@@ -29,17 +29,20 @@ pub(super) enum StreamUpdate {
     Finished,
 }
 
-/// The events of one job.
+/// The events of one job, or of all.
 #[derive(Debug)]
-pub(super) struct JobEvents<'a> {
+pub(in crate::cli) struct EventStream<'a> {
     client: &'a Client,
-    job: &'a JobId,
+    /// `None` for the stream of all jobs.
+    job: Option<&'a JobId>,
     reconnect_timeout: Duration,
     /// The server has confirmed that the job exists.
     known: bool,
     /// The last answer was "Job not found"; the server may not have read its disk yet.
     not_found: bool,
     connection: Option<Connection>,
+    /// When the server last sent data, comments included.
+    received_at: Instant,
     last_id: String,
     first_pause: Duration,
     outage: Option<Outage>,
@@ -54,11 +57,11 @@ struct Outage {
     cause: String,
 }
 
-impl<'a> JobEvents<'a> {
+impl<'a> EventStream<'a> {
     /// Starts from the first event; `known` if the server has accepted the job.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         client: &'a Client,
-        job: &'a JobId,
+        job: Option<&'a JobId>,
         known: bool,
         reconnect_timeout: Duration,
     ) -> Self {
@@ -69,14 +72,21 @@ impl<'a> JobEvents<'a> {
             known,
             not_found: false,
             connection: None,
+            received_at: Instant::now(),
             last_id: String::new(),
             first_pause: PAUSES.0,
             outage: None,
         }
     }
 
+    /// When the server last sent data on this stream; until then, when the stream was created.
+    #[cfg(feature = "top")]
+    pub(in crate::cli) fn received_at(&self) -> Instant {
+        self.received_at
+    }
+
     /// Waits for the next update.
-    pub(super) async fn next(&mut self) -> Result<StreamUpdate, ClientError> {
+    pub(in crate::cli) async fn next(&mut self) -> Result<StreamUpdate, ClientError> {
         loop {
             let update = match self.connection.take() {
                 Some(connection) => self.read(connection).await,
@@ -93,7 +103,8 @@ impl<'a> JobEvents<'a> {
         mut connection: Connection,
     ) -> Result<Option<StreamUpdate>, ClientError> {
         let received = connection.next(self.client).await;
-        if connection.received_data {
+        if let Some(at) = connection.received_at {
+            self.received_at = at;
             self.outage = None;
             self.first_pause =
                 connection.parser.retry().unwrap_or(PAUSES.0).clamp(PAUSES.0, PAUSES.1);
@@ -134,7 +145,7 @@ impl<'a> JobEvents<'a> {
             }
             Ok(None) => Ok(Some(StreamUpdate::Finished)),
             Err(error) if !self.known => Err(error),
-            Err(error) if error.is_unknown_job() => self.check_again().await,
+            Err(error) if self.job.is_some() && error.is_unknown_job() => self.check_again().await,
             Err(error) if error.is_temporary() => self.interrupted(&error),
             Err(error) => Err(error),
         }
@@ -143,11 +154,13 @@ impl<'a> JobEvents<'a> {
     /// A server that has just started does not know its jobs until it has read its disk.
     async fn check_again(&mut self) -> Result<Option<StreamUpdate>, ClientError> {
         match self.client.is_ready().await {
-            Ok(true) if self.not_found => Err(ClientError::JobRemoved(self.job.clone())),
-            Ok(true) => {
-                self.not_found = true;
-                Ok(None)
-            }
+            Ok(true) => match self.job {
+                Some(job) if self.not_found => Err(ClientError::JobRemoved(job.clone())),
+                _ => {
+                    self.not_found = true;
+                    Ok(None)
+                }
+            },
             Ok(false) => self.interrupted(&ClientError::Unavailable {
                 status: 503,
                 detail: "it is reading its jobs folder".to_owned(),
@@ -187,13 +200,13 @@ struct Connection {
     response: reqwest::Response,
     parser: Parser,
     ready: VecDeque<Message>,
-    /// Some data has arrived.
-    received_data: bool,
+    /// When the last data arrived.
+    received_at: Option<Instant>,
 }
 
 impl Connection {
     fn new(response: reqwest::Response) -> Self {
-        Self { response, parser: Parser::new(), ready: VecDeque::new(), received_data: false }
+        Self { response, parser: Parser::new(), ready: VecDeque::new(), received_at: None }
     }
 
     /// Waits for the next message; `None` when the server has closed the stream.
@@ -207,7 +220,7 @@ impl Connection {
             let Some(piece) = piece else {
                 return Ok(None);
             };
-            self.received_data = true;
+            self.received_at = Some(Instant::now());
             self.parser
                 .feed(&piece, &mut self.ready)
                 .map_err(|error| client.unexpected(error.to_string()))?;
@@ -248,7 +261,7 @@ mod tests {
     async fn a_silent_stream_is_resumed_after_the_last_message() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
-        let mut events = JobEvents::new(&client, &job, false, Duration::from_mins(1));
+        let mut events = EventStream::new(&client, Some(&job), false, Duration::from_mins(1));
         let serve = async {
             let (mut first, _) = listener.accept().await.unwrap();
             assert!(!request(&mut first).await.contains("last-event-id"));
@@ -298,7 +311,7 @@ mod tests {
     async fn job_not_found_counts_only_after_the_server_has_read_its_disk() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
-        let mut events = JobEvents::new(&client, &job, true, Duration::from_mins(1));
+        let mut events = EventStream::new(&client, Some(&job), true, Duration::from_mins(1));
         let found = (200, "data: one\n\n");
         let follow = async {
             loop {
@@ -313,7 +326,7 @@ mod tests {
         assert_eq!(data, "one");
 
         // The server is ready and still does not know the job.
-        let mut events = JobEvents::new(&client, &job, true, Duration::from_mins(1));
+        let mut events = EventStream::new(&client, Some(&job), true, Duration::from_mins(1));
         let answers = [NOT_FOUND, READY, NOT_FOUND, READY];
         let (error, ()) = tokio::join!(events.next(), answer(&listener, &answers));
         assert!(matches!(error, Err(ClientError::JobRemoved(_))), "{error:?}");
@@ -323,7 +336,7 @@ mod tests {
     async fn a_reconnect_after_the_end_finishes_the_stream() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
-        let mut events = JobEvents::new(&client, &job, false, Duration::from_mins(1));
+        let mut events = EventStream::new(&client, Some(&job), false, Duration::from_mins(1));
         let follow = async { (events.next().await, events.next().await) };
         let answers = [(200, "id: e-1\ndata: one\n\n"), (204, "")];
         let ((first, second), ()) = tokio::join!(follow, answer(&listener, &answers));
@@ -335,7 +348,7 @@ mod tests {
     async fn a_server_that_accepts_and_sends_nothing_does_not_end_the_outage() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
-        let mut events = JobEvents::new(&client, &job, true, Duration::from_millis(1500));
+        let mut events = EventStream::new(&client, Some(&job), true, Duration::from_millis(1500));
         let serve = async {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
