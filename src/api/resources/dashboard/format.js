@@ -12,6 +12,9 @@ const STATES = {
   skipped: ["–", "waiting"],
 };
 
+/** A place in the queue, from 1. */
+export const place = (position) => (position === 1 ? "next in the queue" : `place ${number(position)} in the queue`);
+
 /** The kind of a state: waiting, running, done, partly, failed. */
 export const kindOf = (state) => (STATES[state] ?? ["?", "waiting"])[1];
 
@@ -55,6 +58,12 @@ export function duration(seconds) {
   if (hours) return `${hours} h ${minutes} min`;
   if (minutes) return `${minutes} min ${whole % 60} s`;
   return `${whole} s`;
+}
+
+/** How long a repository has been scanned, in seconds; NaN if it has not started. */
+export function seconds(row) {
+  const end = isFinal(row.status) ? at(row.completed_at ?? row.last_update) : Date.now();
+  return kindOf(row.status) === "waiting" ? NaN : (end - at(row.started_at)) / 1000;
 }
 
 const NUMBER = new Intl.NumberFormat();

@@ -37,6 +37,7 @@ export function follow(path, on) {
   };
   const follower = { on, take };
   followers.set(path, follower);
+  on.link("connecting");
   const shared = worker();
   if (shared) {
     shared.postMessage({ follow: path, address: address(path) });
