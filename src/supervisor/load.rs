@@ -24,9 +24,15 @@ pub(super) struct Load {
     size: Mutex<(usize, usize)>,
     running: AtomicUsize,
     queued: AtomicUsize,
-    /// Which job waits for its first scan since when, with a number that makes the keys unique. A job that is being
-    /// created has no id yet.
-    waiting: Mutex<(u64, BTreeMap<(Instant, u64), Option<JobId>>)>,
+    waiting: Mutex<Waiting>,
+}
+
+/// Which job waits for its first scan since when, with a number that makes the keys unique. A job that is being created has
+/// no id yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    last: u64,
+    jobs: BTreeMap<(Instant, u64), Option<JobId>>,
 }
 
 /// A permit of the queue; the job waits for its first scan until it is dropped.
@@ -40,7 +46,7 @@ pub struct QueuePermit {
 impl QueuePermit {
     /// Records whose permit it is.
     pub(super) fn name(&self, id: &JobId) {
-        if let Some(job) = self.load.waiting().1.get_mut(&self.entry) {
+        if let Some(job) = self.load.waiting().jobs.get_mut(&self.entry) {
             *job = Some(id.clone());
         }
     }
@@ -48,7 +54,7 @@ impl QueuePermit {
 
 impl Drop for QueuePermit {
     fn drop(&mut self) {
-        self.load.waiting().1.remove(&self.entry);
+        self.load.waiting().jobs.remove(&self.entry);
     }
 }
 
@@ -74,9 +80,9 @@ impl Load {
         }
         let permit = Arc::clone(&self.queue_permits).try_acquire_owned().ok()?;
         let mut waiting = self.waiting();
-        waiting.0 += 1;
-        let entry = (Instant::now(), waiting.0);
-        waiting.1.insert(entry, None);
+        waiting.last += 1;
+        let entry = (Instant::now(), waiting.last);
+        waiting.jobs.insert(entry, None);
         drop(waiting);
         Some(QueuePermit { _permit: permit, load: Arc::clone(self), entry })
     }
@@ -84,7 +90,7 @@ impl Load {
     /// How long the oldest job has waited for its first scan; zero if none waits.
     pub(super) fn oldest_wait(&self) -> Duration {
         self.waiting()
-            .1
+            .jobs
             .first_key_value()
             .map(|((since, _), _)| since.elapsed())
             .unwrap_or_default()
@@ -92,10 +98,10 @@ impl Load {
 
     /// The jobs that wait for their first scan, in the order in which they get slots: that of their turns.
     pub(super) fn waiting_jobs(&self) -> Vec<JobId> {
-        self.waiting().1.values().flatten().cloned().collect()
+        self.waiting().jobs.values().flatten().cloned().collect()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, (u64, BTreeMap<(Instant, u64), Option<JobId>>)> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
