@@ -3,6 +3,7 @@
 import { learnSession, session } from "./api.js";
 import { fill, h, show } from "./dom.js";
 import { askHealth, onBanner } from "./health.js";
+import { worker } from "./live.js";
 import { drawUser, link, place, problem, toSignIn } from "./shell.js";
 
 const main = document.getElementById("main");
@@ -23,6 +24,8 @@ async function render() {
   link("");
   const where = place();
   document.title = "scanwatch";
+  // Loaded meanwhile; an error is that of the second call.
+  VIEWS[where.view]().catch(() => {});
   if (!session.known && where.view !== "sign-in") {
     try {
       await learnSession();
@@ -97,4 +100,5 @@ addEventListener("signed-out", () => {
   session.known = false;
   if (place().view !== "sign-in") toSignIn();
 });
+worker();
 void render().then(askHealth);

@@ -18,6 +18,9 @@ export const place = (position) => (position === 1 ? "next in the queue" : `plac
 /** The kind of a state: waiting, running, done, partly, failed. */
 export const kindOf = (state) => (STATES[state] ?? ["?", "waiting"])[1];
 
+/** The sign of a state. */
+export const signOf = (state) => (STATES[state] ?? ["?"])[0];
+
 /** Whether a state is final. */
 export const isFinal = (state) => ["done", "partly", "failed"].includes(kindOf(state));
 

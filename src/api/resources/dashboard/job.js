@@ -5,7 +5,7 @@ import { address, may, request } from "./api.js";
 import { curl, jq } from "./commands.js";
 import { announce, confirm, copier, fill, h, show, text } from "./dom.js";
 import { band } from "./estimate.js";
-import { REMEDIES, ago, at, badge, duration, isFinal, kindOf, number, place, seconds, time } from "./format.js";
+import { REMEDIES, ago, at, badge, duration, isFinal, kindOf, number, place, seconds, signOf, time } from "./format.js";
 import { follow } from "./live.js";
 import { keyOf } from "./reduce.js";
 import { virtualTable } from "./table.js";
@@ -92,12 +92,14 @@ export function view(main, { job: id, parameters }) {
         h("p.facts", null, h("code", null, id), " ", copier("copy id", id), " ", copier("copy as curl", () => curl(`${path}?view=summary`)), " ", copier("copy as jq", () => jq(listed, id, "repo_*.json", "-r"), `Reads ${id}/repo_*.json: run it in the jobs folder of the server`)),
         h("div", { id: "news-of-job" }),
       );
-      document.title = `${url} – scanwatch`;
     }
+    const { completed = 0, failed = 0, total_repositories: total = 0 } = job.summary ?? {};
+    const done = isFinal(job.status) ? signOf(job.status) : total ? `${Math.floor((100 * (completed + failed)) / total)} %` : signOf(job.status);
+    document.title = `${done} ${url} – scanwatch`;
     fill(
       head.querySelector("#facts"), badge(job.status), " · ",
       job.completed_at ? ["finished ", time(job.completed_at)] : ["changed ", h("span", { "data-since": job.last_update ?? "" }, ago(job.last_update))],
-      " · ", h("span", { id: "elapsed" }, `took ${duration(elapsed(job))}`),
+      " · ", h("span", { id: "elapsed" }, lasted(job)),
       job.waiting_for && [" · waits for ", job.waiting_for], h("span", { id: "queue" }, queued && waits() ? ` · ${place(queued)}` : ""),
     );
     const news = JSON.stringify([job.error, job.warnings]);
@@ -269,7 +271,7 @@ export function view(main, { job: id, parameters }) {
     for (const cell of main.querySelectorAll("[data-since]")) text(cell, ago(cell.dataset.since));
     // Without a connection nobody knows whether anything still runs: its time stands still.
     if (!state?.job || isFinal(state.job.status) || current !== "live") return;
-    text(main.querySelector("#elapsed"), `took ${duration(elapsed(state.job))}`);
+    text(main.querySelector("#elapsed"), lasted(state.job));
     for (const cell of main.querySelectorAll("[data-index]")) {
       const row = state.rows.get(Number(cell.dataset.index));
       if (row && kindOf(row.status) === "running") text(cell, duration(seconds(row)));
@@ -297,6 +299,8 @@ export const repositoryAddress = (job, row) => `#/jobs/${encodeURIComponent(job)
 const ORDER = { failed: 0, running: 1, partly: 2, waiting: 3, done: 4 };
 const order = (status) => ORDER[kindOf(status)] ?? 5;
 
+const lasted = (job) => `${isFinal(job.status) ? "took" : "for"} ${duration(elapsed(job))}`;
+
 function elapsed(job) {
   return isFinal(job.status) ? job.elapsed_time_seconds : job.elapsed_time_seconds + Math.max(0, (Date.now() - at(job.last_update)) / 1000);
 }
@@ -307,6 +311,6 @@ function what(row) {
   const progress = row.progress;
   if (!progress) return "";
   if (isFinal(row.status)) return Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
-  const meter = Number.isFinite(progress.percentage) ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
+  const meter = Number.isFinite(progress.percentage) && kindOf(row.status) === "running" ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
   return [meter, " ", h("span.faint", { dir: "auto" }, progress.message ?? progress.current_file_name ?? progress.stage ?? "")];
 }

@@ -29,10 +29,11 @@ export function view(main, { parameters }) {
   const filter = h("input", {
     type: "search", "data-filter": "", placeholder: "Filter: id or URL, status:failed", value: query, "aria-label": "Filter jobs", maxlength: "200",
   });
-  const body = h("tbody", null, h("tr", null, h("td.note", { colSpan: 7, role: "status" }, "Waiting for the list of jobs…")));
+  const body = h("tbody", { role: "rowgroup" }, h("tr", { role: "row" }, h("td.note", { colSpan: 7, role: "cell" }, "Waiting for the list of jobs…")));
   const table = h(
-    "table", { "aria-label": "Jobs" },
-    h("thead", null, h("tr", null, ["State", "What", "Progress", "Failed", "Submitted", "Took", "Job"].map((name) => h(name === "Job" ? "th.id" : "th", { scope: "col" }, name)))),
+    // With roles, because a narrow window shows its rows as blocks.
+    "table", { "aria-label": "Jobs", role: "table" },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["State", "What", "Progress", "Repositories", "Submitted", "Took", "Job"].map((name) => h(name === "Job" ? "th.id" : "th", { scope: "col", role: "columnheader" }, name)))),
     body,
   );
   const pages = h("p.pages");
@@ -80,7 +81,7 @@ export function view(main, { parameters }) {
       places = placesOf(answer.jobs);
       draw();
     } catch (error) {
-      if (mine === asked) fill(body, h("tr", null, h("td", { colSpan: 7 }, problem(error, refresh))));
+      if (mine === asked) fill(body, h("tr", { role: "row" }, h("td", { colSpan: 7, role: "cell" }, problem(error, refresh))));
     }
   }
 
@@ -115,7 +116,7 @@ export function view(main, { parameters }) {
     if (!same) body.replaceChildren(...next);
     if (!jobs.length) {
       const what = query || status ? "No job fits." : "There are no jobs yet. Submit a repository or a group above, or: scanwatch submit URL";
-      fill(body, h("tr", null, h("td.note", { colSpan: 7 }, what)));
+      fill(body, h("tr", { role: "row" }, h("td.note", { colSpan: 7, role: "cell" }, what)));
     }
     if (focused) body.querySelector(`[data-row="${CSS.escape(focused)}"]`)?.focus();
     drawPages();
@@ -200,19 +201,21 @@ export function view(main, { parameters }) {
 
 const placesOf = (jobs) => new Map(jobs.filter((job) => job.queue_position).map((job) => [job.job_id, job.queue_position]));
 
+const CELL = { role: "cell" };
+
 function jobRow(job, waits) {
   const open = `#/jobs/${encodeURIComponent(job.job_id)}`;
   const progress = Number.isFinite(job.progress) ? job.progress : 0;
   const name = job.git_url || job.group_url || "—";
   return h(
-    "tr", { tabIndex: 0, "data-row": job.job_id, onkeydown: (event) => event.key === "Enter" && (location.hash = open) },
-    h("td", null, badge(job.status === "completed" && job.failed_repositories > 0 ? "completed_with_errors" : job.status), waits && h("span.faint", null, ` · ${place(waits)}`)),
-    h("td.name", null, h("a", { href: open, dir: "auto", tabIndex: -1 }, name)),
-    h("td", null, h("progress", { max: "100", value: String(progress), "aria-label": "progress" }), ` ${progress} %`),
-    h("td", null, job.failed_repositories ? h("span.failed", null, `${number(job.failed_repositories)} of ${number(job.total_repositories)}`) : h("span.faint", null, number(job.total_repositories))),
-    h("td", null, h("time", { datetime: job.created_at, title: job.created_at, "data-since": job.created_at }, ago(job.created_at))),
-    h("td", null, job.status === "pending" ? "—" : h("span", { "data-took": job.status === "running" ? job.created_at : null }, took(job))),
-    h("td.id", null, job.job_id),
+    "tr", { role: "row", tabIndex: 0, "data-row": job.job_id, onkeydown: (event) => event.key === "Enter" && (location.hash = open) },
+    h("td", CELL, badge(job.status === "completed" && job.failed_repositories > 0 ? "completed_with_errors" : job.status), waits && h("span.faint", null, ` · ${place(waits)}`)),
+    h("td.name", CELL, h("a", { href: open, dir: "auto", tabIndex: -1 }, name)),
+    h("td", CELL, h("progress", { max: "100", value: String(progress), "aria-label": "progress" }), ` ${progress} %`),
+    h("td", CELL, number(job.total_repositories), job.failed_repositories ? h("span.failed", null, " · ", h("span", { "aria-hidden": "true" }, "✗ "), `${number(job.failed_repositories)} failed`) : ""),
+    h("td", CELL, h("time", { datetime: job.created_at, title: job.created_at, "data-since": job.created_at }, ago(job.created_at))),
+    h("td", CELL, job.status === "pending" ? "—" : h("span", { "data-took": job.status === "running" ? job.created_at : null }, took(job))),
+    h("td.id", CELL, job.job_id),
   );
 }
 

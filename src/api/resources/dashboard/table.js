@@ -2,7 +2,9 @@
 
 import { fill, h } from "./dom.js";
 
-const HEIGHT = 30;
+/** The height of a row: in a narrow window it has two lines. */
+const NARROW = matchMedia("(max-width: 640px)");
+const height = () => (NARROW.matches ? 52 : 30);
 const SPARE = 12;
 
 /**
@@ -50,11 +52,11 @@ export function virtualTable({ label, columns, key, onopen, sort = 0, descending
 
   const drawn = new Map();
   function draw() {
-    const height = scroller.clientHeight || 400;
-    const first = Math.max(0, Math.floor(scroller.scrollTop / HEIGHT) - SPARE);
-    const last = Math.min(arranged.length, Math.ceil((scroller.scrollTop + height) / HEIGHT) + SPARE);
-    size.style.height = `${arranged.length * HEIGHT}px`;
-    body.style.transform = `translateY(${first * HEIGHT}px)`;
+    const one = height();
+    const first = Math.max(0, Math.floor(scroller.scrollTop / one) - SPARE);
+    const last = Math.min(arranged.length, Math.ceil((scroller.scrollTop + (scroller.clientHeight || 400)) / one) + SPARE);
+    size.style.height = `${arranged.length * one}px`;
+    body.style.transform = `translateY(${first * one}px)`;
     const focused = document.activeElement?.closest?.("[data-row]")?.dataset.row;
     const next = [];
     for (let index = first; index < last; index++) {

@@ -18,7 +18,7 @@ export function warningsPanel(panel, { path, onerror }) {
       groups.get(one.message).push(one);
     }
     const sorted = [...groups].sort(([, a], [, b]) => b.length - a.length);
-    const said = total === null ? "There are too many warnings to be read: see the result file." : total === 0 ? "Everything could be read." : `${number(total)} ${total === 1 ? "warning" : "warnings"}${total > warnings.length ? `, the first ${number(warnings.length)} below` : ""}: what the files say about these packages is missing.`;
+    const said = total === null ? "There are too many warnings to be read: see the result file." : total === 0 ? "Everything could be read." : `${number(total)} ${total === 1 ? "warning" : "warnings"}${total > warnings.length ? `, the first ${number(warnings.length)} below` : ""}. What these files say may be missing among the packages.`;
     fill(panel, h("p.note", { role: "status" }, said), sorted.map(([message, files]) => h(
       "details.cause", { open: sorted.length <= 3 },
       h("summary", { dir: "auto" }, h("span", { "aria-hidden": "true" }, "⚠ "), message, h("span.faint", null, ` · ${number(files.length)} ${files.length === 1 ? "place" : "places"}`)),
