@@ -1,6 +1,7 @@
 //! The page for people, in a real browser against the real server: what a person sees, and that nothing but text
 //! comes of what repositories are called.
 
+mod network;
 mod views;
 
 use crate::support::{

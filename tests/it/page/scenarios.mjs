@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { accessible, base, home, open, play, told } from "./harness.mjs";
+import { network } from "./network.mjs";
 import { views } from "./views.mjs";
 
 const basics = {
@@ -212,4 +213,4 @@ const basics = {
   },
 };
 
-await play({ ...basics, ...views });
+await play({ ...basics, ...network, ...views });

@@ -10,7 +10,7 @@ async function copied(page, name) {
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.evaluate("navigator.clipboard.writeText('')");
   await page.getByRole("button", { name, exact: true }).click();
-  await page.waitForFunction("navigator.clipboard.readText()");
+  await page.waitForFunction(() => navigator.clipboard.readText());
   return page.evaluate("navigator.clipboard.readText()");
 }
 

@@ -88,7 +88,7 @@ say('completed', total_files=4, current_file=4)
 /// Breaks if a line of a log cannot be found or linked to, or if a long log becomes as many elements.
 #[tokio::test]
 async fn lines_of_a_log_have_addresses() {
-    let logs = r#"
+    let logs = r"
 if task['repo_index'] == 0:
     for number in range(1, 7001):
         print('a Needle' if number in (10, 3500, 6990) else f'line {number}')
@@ -97,7 +97,7 @@ else:
         print('x' * 100)
     print('the last of many lines')
 say('completed')
-"#;
+";
     let (server, job) = finished_group(Setup::new().python(logs), 2).await;
     play_job("log", &server, &job).await;
 }
