@@ -33,13 +33,14 @@ export function badge(state) {
 /** Milliseconds since 1970 of a time of the API; NaN where there is none. */
 export const at = (time) => (time ? Date.parse(time) : NaN);
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+/** Made when they are needed, because each takes as long as all other scripts of the page. */
+let [clock, thousands] = [null, null];
 
 /** A time in the zone of the reader, with the time in UTC as its title. */
 export function time(value) {
   const moment = at(value);
   if (Number.isNaN(moment)) return h("span.faint", null, "—");
-  return h("time", { datetime: value, title: new Date(moment).toISOString() }, CLOCK.format(moment));
+  return h("time", { datetime: value, title: new Date(moment).toISOString() }, (clock ??= new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })).format(moment));
 }
 
 /** How long ago a time was. */
@@ -69,8 +70,11 @@ export function seconds(row) {
   return kindOf(row.status) === "waiting" ? NaN : (end - at(row.started_at)) / 1000;
 }
 
-const NUMBER = new Intl.NumberFormat();
-export const number = (value) => (Number.isFinite(value) ? NUMBER.format(value) : "—");
+/** A number as the reader's language writes it. */
+export function number(value) {
+  if (!Number.isFinite(value)) return "—";
+  return Number.isInteger(value) && Math.abs(value) < 1000 ? String(value) : (thousands ??= new Intl.NumberFormat()).format(value);
+}
 
 export function bytes(value) {
   if (!Number.isFinite(value)) return "—";

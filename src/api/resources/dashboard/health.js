@@ -6,10 +6,15 @@ import { request, session } from "./api.js";
 const [OFTEN, SELDOM] = [5000, 30_000];
 const views = new Set();
 let banner = () => {};
-let asked = 0;
+let [asked, asking] = [0, null];
 
-/** Asks for the state, and passes it on. */
-export async function askHealth() {
+/** Asks for the state, and passes it on; whoever asks meanwhile gets the same answer. */
+export function askHealth() {
+  asking ??= ask().finally(() => (asking = null));
+  return asking;
+}
+
+async function ask() {
   asked = Date.now();
   try {
     const health = await request("health");

@@ -14,6 +14,9 @@ import { timeline } from "./timeline.js";
 
 const PARTS = [["completed", "done", "completed"], ["failed", "failed", "failed"], ["in_progress", "running", "running"], ["pending", "waiting", "pending"]];
 
+/** More repositories than this are drawn less often. */
+const MANY = 1000;
+
 export function view(main, { job: id, parameters }) {
   const path = `scan/${encodeURIComponent(id)}`;
   document.title = `${id} – scanwatch`;
@@ -23,6 +26,8 @@ export function view(main, { job: id, parameters }) {
   let queued;
   let current = "";
   let newsShown = "";
+  /** The range of the time left. */
+  let range = null;
   let stop = () => {};
 
   const head = h("div.jobhead", null, h("p.note", { role: "status" }, "Waiting for the state of the job…"));
@@ -145,7 +150,6 @@ export function view(main, { job: id, parameters }) {
   function left() {
     const eta = state.job.eta_seconds;
     if (!Number.isFinite(eta) || isFinal(state.job.status)) return "";
-    const range = band(state.rows.values());
     const title = "By the pace so far. The range follows from how much the durations of the finished scans differ.";
     const words = range ? [` (${duration(Math.min(range[0], eta))} to ${duration(Math.max(range[1], eta))})`] : "";
     return h("span.estimate", { title }, ` · estimated: ${duration(eta)} left`, words);
@@ -234,6 +238,28 @@ export function view(main, { job: id, parameters }) {
     )));
   }
 
+  /** Draws what depends on all repositories: of many of them once a second, and in between only the rows in sight. */
+  let [whole, later] = [0, null];
+  function drawSoon() {
+    const pause = state.rows.size > MANY && !isFinal(state.job.status) ? whole + 1000 - Date.now() : 0;
+    if (pause <= 0) {
+      clearTimeout(later);
+      later = null;
+      whole = Date.now();
+      range = band(state.rows.values());
+      drawBar();
+      drawFailures();
+      drawPanel();
+      return;
+    }
+    drawBar();
+    if (tab === "repositories") table.refresh((key) => state.rows.get(key));
+    later ??= setTimeout(() => {
+      later = null;
+      drawSoon();
+    }, pause);
+  }
+
   filter.addEventListener("input", () => {
     query = filter.value;
     setParameters({ q: query });
@@ -258,10 +284,8 @@ export function view(main, { job: id, parameters }) {
         if (wasFinal === false && final) announce(`The job is finished: ${state.job.status.replaceAll("_", " ")}`);
         wasFinal = final;
         drawHead();
-        drawBar();
         drawVerbs();
-        drawFailures();
-        drawPanel();
+        drawSoon();
       },
     });
   }
@@ -280,6 +304,7 @@ export function view(main, { job: id, parameters }) {
   }, 1000);
   return () => {
     stop();
+    clearTimeout(later);
     clearInterval(clock);
     clearInterval(asking);
     table.stop();

@@ -181,7 +181,10 @@ export function view(main, { parameters }) {
     places = placesOf(jobs);
     draw();
   }
-  void refresh();
+  // The stream begins with the list; where none comes, a request still gets it.
+  if (isPlain()) drawTabs();
+  else void refresh();
+  const fallback = setTimeout(() => live?.known || listed || void refresh(), 2000);
   const stopHealth = onHealth((health) => {
     drawLoad(health);
     // Without an answer, the next turn asks again.
@@ -194,6 +197,7 @@ export function view(main, { parameters }) {
   return () => {
     stop();
     stopHealth();
+    clearTimeout(fallback);
     clearInterval(clock);
     clearTimeout(timer);
   };

@@ -9,7 +9,8 @@ const SPARE = 12;
 
 /**
  * A table. `columns`: `{ name, cell(row) → nodes, sort?(row) → value, numeric? }`; `key(row)` is stable. Returns
- * `{ element, set(rows) }`.
+ * `{ element, set(rows), refresh(find) }`: what `set` costs depends on the number of rows, what `refresh` costs on those in sight; it
+ * shows what `find(key)` returns in place of each, in the order of before.
  */
 export function virtualTable({ label, columns, key, onopen, sort = 0, descending = false }) {
   let rows = [];
@@ -51,6 +52,7 @@ export function virtualTable({ label, columns, key, onopen, sort = 0, descending
   }
 
   const drawn = new Map();
+  let find = () => undefined;
   function draw() {
     const one = height();
     const first = Math.max(0, Math.floor(scroller.scrollTop / one) - SPARE);
@@ -60,8 +62,8 @@ export function virtualTable({ label, columns, key, onopen, sort = 0, descending
     const focused = document.activeElement?.closest?.("[data-row]")?.dataset.row;
     const next = [];
     for (let index = first; index < last; index++) {
-      const row = arranged[index];
-      const id = String(key(row));
+      const id = String(key(arranged[index]));
+      const row = find(key(arranged[index])) ?? arranged[index];
       let known = drawn.get(id);
       if (known?.row !== row) {
         known = { row, element: known?.element ?? newRow(id) };
@@ -103,7 +105,12 @@ export function virtualTable({ label, columns, key, onopen, sort = 0, descending
     element,
     set(next) {
       rows = next;
+      find = () => undefined;
       arrange();
+    },
+    refresh(next) {
+      find = next;
+      draw();
     },
     stop: () => observer.disconnect(),
   };
