@@ -10,7 +10,7 @@ use super::{
     connections::request_body::RequestBody,
     resources::{
         dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
-        repository, results, sbom, scan, sign_in, websocket,
+        repository, results, sbom, scan, sign_in, warnings, websocket,
     },
     routing::{
         resource::Resource,
@@ -33,7 +33,12 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Repositories",
             "The repositories of a scan, each by its number.",
-            joined([repositories::routes(), repository::routes(), log::routes()]),
+            joined([
+                repositories::routes(),
+                repository::routes(),
+                warnings::routes(),
+                log::routes(),
+            ]),
         ),
         resource(
             "Jobs",

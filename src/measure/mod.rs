@@ -5,7 +5,9 @@
 //! its handle.
 
 mod histogram;
+mod per_minute;
 mod text;
 
 pub use histogram::Histogram;
+pub use per_minute::PerMinute;
 pub use text::{Kind, Text};

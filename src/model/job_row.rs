@@ -26,6 +26,10 @@ pub struct JobRow<'a> {
     /// Whole percent, rounded down; 100 for every finished job.
     #[schemars(range(max = 100))]
     progress: u8,
+    /// The place of the job among those that wait for their first scan, from 1; absent if it does not wait. They get
+    /// slots in this order, except those whose repositories are still being listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<usize>,
 }
 
 /// A row of the list of all jobs.
@@ -72,7 +76,14 @@ impl<'a> JobRow<'a> {
             created_at: facts.created_at(),
             completed_at: facts.completed_at,
             progress: facts.percentage(),
+            queue_position: None,
         }
+    }
+
+    /// The same with its place in the queue.
+    #[must_use]
+    pub fn in_queue(self, queue_position: Option<usize>) -> Self {
+        Self { queue_position, ..self }
     }
 }
 
@@ -87,5 +98,11 @@ impl<'a> ListedJob<'a> {
             completed_repositories: facts.summary.completed,
             failed_repositories: facts.summary.failed,
         }
+    }
+
+    /// The same with its place in the queue.
+    #[must_use]
+    pub fn in_queue(self, queue_position: Option<usize>) -> Self {
+        Self { row: self.row.in_queue(queue_position), ..self }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::job::{NewJob, Planned, RecoveredJob};
 use crate::{
-    model::JobId,
+    model::{FailureKind, JobId},
     store::{StoreError, space::Obstacle},
 };
 use std::time::Duration;
@@ -90,6 +90,8 @@ pub(super) enum Command {
     },
     Retry {
         id: JobId,
+        /// Only the repositories that failed for this cause.
+        cause: Option<FailureKind>,
         answer: oneshot::Sender<Retried>,
     },
     Cancel {

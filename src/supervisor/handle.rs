@@ -13,7 +13,10 @@ use super::{
     load::{Load, QueuePermit},
     scan_metrics::ScanMetrics,
 };
-use crate::{model::JobId, store::StoreError};
+use crate::{
+    model::{FailureKind, JobId},
+    store::StoreError,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -95,10 +98,11 @@ impl Supervisor {
         let _ = self.commands.send(Command::Reloaded).await;
     }
 
-    /// Scans the failed repositories of a finished job again; returns once that is on the disk.
-    pub async fn retry(&self, id: &JobId) -> Retried {
+    /// Scans the failed repositories of a finished job again, or only those that failed for one cause; returns once that
+    /// is on the disk.
+    pub async fn retry(&self, id: &JobId, cause: Option<FailureKind>) -> Retried {
         let (answer, retried) = oneshot::channel();
-        let _ = self.commands.send(Command::Retry { id: id.clone(), answer }).await;
+        let _ = self.commands.send(Command::Retry { id: id.clone(), cause, answer }).await;
         retried.await.unwrap_or(Retried::Stopped)
     }
 
@@ -141,6 +145,12 @@ impl Supervisor {
     /// since the start of the server. Zero if none waits.
     pub fn oldest_wait(&self) -> Duration {
         self.load.oldest_wait()
+    }
+
+    /// The jobs that wait for their first scan, in the order in which they get slots; at most as many as the queue may
+    /// hold.
+    pub fn waiting_jobs(&self) -> Vec<JobId> {
+        self.load.waiting_jobs()
     }
 
     /// How many scanners run and how many repositories wait.

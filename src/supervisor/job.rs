@@ -122,6 +122,9 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(job: NewJob) -> Self {
+        if let Some(permit) = &job.permit {
+            permit.name(&job.id);
+        }
         let mut new = Self {
             master: job.master,
             repositories: BTreeMap::new(),

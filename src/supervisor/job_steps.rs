@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{
-        JobId,
+        FailureKind, JobId,
         master::{Master, ScanType},
         plan::Plan,
     },
@@ -59,7 +59,8 @@ struct Removal {
 #[derive(Debug)]
 pub(super) enum Step {
     Create(Box<NewJob>, CreateAnswer),
-    Reopen(oneshot::Sender<Retried>),
+    /// Of one cause only, or of all.
+    Reopen(Option<FailureKind>, oneshot::Sender<Retried>),
     Plan(ScanType, Plan, PlanAnswer),
     /// Writes `master.json`.
     Master(Vec<After>),

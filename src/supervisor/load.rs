@@ -5,8 +5,9 @@
 //! Invariant: at most as many jobs wait for their first scan as there are permits, unless they were
 //! found at start.
 
+use crate::model::JobId;
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -23,8 +24,15 @@ pub(super) struct Load {
     size: Mutex<(usize, usize)>,
     running: AtomicUsize,
     queued: AtomicUsize,
-    /// Since when each job waits for its first scan, with a number that makes the entries unique.
-    waiting: Mutex<(u64, BTreeSet<(Instant, u64)>)>,
+    waiting: Mutex<Waiting>,
+}
+
+/// Which job waits for its first scan since when, with a number that makes the keys unique. A job that is being created has
+/// no id yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    last: u64,
+    jobs: BTreeMap<(Instant, u64), Option<JobId>>,
 }
 
 /// A permit of the queue; the job waits for its first scan until it is dropped.
@@ -35,9 +43,18 @@ pub struct QueuePermit {
     entry: (Instant, u64),
 }
 
+impl QueuePermit {
+    /// Records whose permit it is.
+    pub(super) fn name(&self, id: &JobId) {
+        if let Some(job) = self.load.waiting().jobs.get_mut(&self.entry) {
+            *job = Some(id.clone());
+        }
+    }
+}
+
 impl Drop for QueuePermit {
     fn drop(&mut self) {
-        self.load.waiting().1.remove(&self.entry);
+        self.load.waiting().jobs.remove(&self.entry);
     }
 }
 
@@ -63,19 +80,28 @@ impl Load {
         }
         let permit = Arc::clone(&self.queue_permits).try_acquire_owned().ok()?;
         let mut waiting = self.waiting();
-        waiting.0 += 1;
-        let entry = (Instant::now(), waiting.0);
-        waiting.1.insert(entry);
+        waiting.last += 1;
+        let entry = (Instant::now(), waiting.last);
+        waiting.jobs.insert(entry, None);
         drop(waiting);
         Some(QueuePermit { _permit: permit, load: Arc::clone(self), entry })
     }
 
     /// How long the oldest job has waited for its first scan; zero if none waits.
     pub(super) fn oldest_wait(&self) -> Duration {
-        self.waiting().1.first().map(|(since, _)| since.elapsed()).unwrap_or_default()
+        self.waiting()
+            .jobs
+            .first_key_value()
+            .map(|((since, _), _)| since.elapsed())
+            .unwrap_or_default()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, (u64, BTreeSet<(Instant, u64)>)> {
+    /// The jobs that wait for their first scan, in the order in which they get slots: that of their turns.
+    pub(super) fn waiting_jobs(&self) -> Vec<JobId> {
+        self.waiting().jobs.values().flatten().cloned().collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! Reopens a finished job of which repositories failed.
 //!
 //! Input: a job's folder. Output: the job as if it had been found unfinished at start, with its
-//! failed repositories queued for their next attempt. Invariants: completed repositories stay as
+//! failed repositories, or those that failed for one cause, queued for their next attempt. Invariants: completed repositories stay as
 //! they are; repositories that must not be contacted are not scanned again.
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     status_files::PlannedRepository,
 };
 use crate::{
-    model::{JobId, retry::Retries},
+    model::{FailureKind, JobId, repository::RepositoryStatus, retry::Retries},
     store::{StoreError, atomic::Durability, attempt, chain},
 };
 use chrono::Utc;
@@ -31,7 +31,11 @@ pub(super) enum ReopenOutcome {
 ///
 /// The job is written first: a crash in between leaves failed repositories in an unfinished job,
 /// which the next server finishes as before.
-pub(super) fn reopen(setup: &Setup, id: &JobId) -> Result<ReopenOutcome, StoreError> {
+pub(super) fn reopen(
+    setup: &Setup,
+    id: &JobId,
+    cause: Option<FailureKind>,
+) -> Result<ReopenOutcome, StoreError> {
     let folder = setup.jobs.job(id);
     let (mut master, plan) = match ours(&folder) {
         Ok(Some(job)) => job,
@@ -43,13 +47,19 @@ pub(super) fn reopen(setup: &Setup, id: &JobId) -> Result<ReopenOutcome, StoreEr
         }
     };
     let mut repositories = look_at(setup, &folder, id, &plan, Retries::NONE)?;
+    let is_wanted = |status: &RepositoryStatus| {
+        let kind = status.failure.as_ref().map(|failure| failure.kind);
+        status.state.is_failure() && (cause.is_none() || cause == kind)
+    };
     let failed: Vec<u32> = repositories
         .iter()
-        .filter(|(_, found)| matches!(found, Disposition::Finished(status) if status.state.is_failure()))
+        .filter(|(_, found)| matches!(found, Disposition::Finished(status) if is_wanted(status)))
         .map(|(index, _)| *index)
-        .filter(|index| plan.counted().any(|(counted, row)| counted == *index && row.refused.is_none()))
+        .filter(|index| {
+            plan.counted().any(|(counted, row)| counted == *index && row.refused.is_none())
+        })
         .collect();
-    if failed.is_empty() && plan.complete {
+    if failed.is_empty() && (plan.complete || cause.is_some()) {
         return Ok(ReopenOutcome::NothingFailed);
     }
     master.reopen(Utc::now());

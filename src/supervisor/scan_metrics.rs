@@ -5,7 +5,7 @@
 
 use super::stopped_shims::StoppedShims;
 use crate::{
-    measure::Histogram,
+    measure::{Histogram, PerMinute},
     model::{FailureKind, RepoState, retry::TRANSIENT},
 };
 use std::{
@@ -28,6 +28,8 @@ pub struct ScanMetrics {
     timed_out: Histogram,
     cancelled: Histogram,
     interrupted: Histogram,
+    /// Repositories that reached a final state.
+    finished: PerMinute,
     /// In the order of [`FailureKind::ALL`].
     failures: [AtomicU64; FailureKind::ALL.len()],
     /// In the order of [`TRANSIENT`].
@@ -44,6 +46,7 @@ impl ScanMetrics {
             timed_out: histogram(),
             cancelled: histogram(),
             interrupted: histogram(),
+            finished: PerMinute::new(),
             failures: Default::default(),
             retries: Default::default(),
             stopped_shims: Arc::default(),
@@ -60,6 +63,15 @@ impl ScanMetrics {
             RepoState::Pending | RepoState::Working(_) => &self.interrupted,
         };
         histogram.observe(took);
+        if state.is_final() {
+            self.finished.observe();
+        }
+    }
+
+    /// How many scans reached a final state in each minute of the last hour, or since the start; the
+    /// last minute is the current one.
+    pub fn finished_per_minute(&self) -> Vec<u32> {
+        self.finished.counts()
     }
 
     /// Counts a repository that failed for this cause, and is not retried by itself.

@@ -237,6 +237,8 @@ async fn every_route_answers_as_it_is_described() {
     validator.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
     validator.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
     validator.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
+    validator.get(&format!("/scan/{good}/repositories/0/warnings"), 200).await;
+    validator.get(&format!("/scan/{bad}/repositories/0/warnings"), 400).await;
     validator.get(&format!("/scan/{good}/packages?name=a&ecosystem=npm"), 200).await;
     validator.get(&format!("/scan/{good}/packages?fragment=a&range=%3C2"), 200).await;
     validator.get(&format!("/scan/{good}/packages?range=%5E2"), 400).await;

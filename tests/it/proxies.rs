@@ -28,7 +28,7 @@ use std::{
 use tokio::time::timeout;
 
 /// The Debian packages of the proxies.
-const PACKAGES: [&str; 4] = ["apache2-bin", "caddy", "haproxy", "nginx"];
+pub(crate) const PACKAGES: [&str; 4] = ["apache2-bin", "caddy", "haproxy", "nginx"];
 
 /// The name of the proxy, as the language of its block in the document.
 const PROXIES: [&str; 4] = ["nginx", "caddyfile", "haproxy", "apache"];
@@ -92,7 +92,7 @@ fn replaced(text: &str, placeholder: &str, by: &str) -> String {
 }
 
 /// A free port, for a program that cannot choose one itself; not of the ephemeral range.
-fn free_port(above: u32) -> u16 {
+pub(crate) fn free_port(above: u32) -> u16 {
     let first = 10_000 + (std::process::id() * 4 + above) % 10_000;
     let mut ports = (first..20_000).chain(10_000..first).filter_map(|port| port.try_into().ok());
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")

@@ -42,6 +42,39 @@ const STOPPED_SHIMS: &str = "stopped_shims";
 /// Changes of files are detected late, or not at all.
 const WATCHER: &str = "watcher";
 
+/// What an operator can do about a reason.
+pub(super) fn remedy(reason: &str) -> &'static str {
+    match reason {
+        SETTINGS => "Run `scanwatch config check`, correct the setting, and send SIGHUP again.",
+        ACCOUNTS => "Correct the file of users or tokens; the server reads it again by itself.",
+        CERTIFICATE => {
+            "Replace the certificate and its key; the server reads them again by itself."
+        }
+        SANDBOX => {
+            "Use a kernel that supports the missing parts, or set [scanner] sandbox = \"auto\" and \
+             restart the server."
+        }
+        STARTING => "Wait: lists are complete when /readyz answers with 200.",
+        SPACE => {
+            "Free space on the disk of the jobs folder: remove jobs, or shorten [jobs] \
+             retention_hours. Queued repositories go on by themselves."
+        }
+        DISK => {
+            "Make the jobs folder available and writable again: check its mount, its permissions and \
+             the kernel log. Queued repositories go on by themselves."
+        }
+        UNREAD_JOBS => {
+            "Look up the job and the cause in the server's log, and repair or remove the file."
+        }
+        STOPPED_SHIMS => "Resume the processes with SIGCONT, or cancel their jobs.",
+        WATCHER => {
+            "Raise fs.inotify.max_user_watches if the limit is reached; otherwise check the disk, and \
+             restart the server. Changes are seen late meanwhile, and none is lost."
+        }
+        _ => "Look up the problem in the server's log.",
+    }
+}
+
 /// The current problems: the reason, and a sentence for people.
 pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();

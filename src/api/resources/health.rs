@@ -44,6 +44,8 @@ struct Health {
     user: Option<String>,
     /// Why the service is degraded.
     problems: Vec<String>,
+    /// The same problems, each with its reason and its remedy.
+    causes: Vec<Cause>,
     /// How stray processes of scanners are found: by control groups, or one by one.
     #[schemars(extend("enum" = ["cgroup", "group"]))]
     confinement: &'static str,
@@ -57,6 +59,16 @@ struct Health {
     disk: Disk,
     /// Null on a server without TLS of its own.
     tls: Option<Certificate>,
+}
+
+/// Why the service is degraded, and what to do.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Cause {
+    /// The label of `scanwatch_degraded` in `/metrics`.
+    #[schemars(extend("enum" = degraded::REASONS))]
+    reason: &'static str,
+    problem: String,
+    remedy: &'static str,
 }
 
 /// The certificate that new connections get.
@@ -91,6 +103,11 @@ struct Sandbox {
 struct Scanners {
     running: usize,
     queued: usize,
+    /// How many may run at once.
+    slots: usize,
+    /// How many scans reached a final state in each minute of the last hour, or since the start of the server if
+    /// that is more recent: oldest first; the last minute is the current one.
+    finished_per_minute: Vec<u32>,
 }
 
 /// The free space of the jobs folder's disk; null if it cannot be determined.
@@ -167,10 +184,19 @@ async fn health(api: &Api, user: &User) -> Response {
         timestamp: Utc::now(),
         version: env!("CARGO_PKG_VERSION"),
         user: user.name().map(str::to_owned),
-        problems: problems.into_iter().map(|(_, text)| text).collect(),
+        problems: problems.iter().map(|(_, text)| text.clone()).collect(),
+        causes: problems
+            .into_iter()
+            .map(|(reason, problem)| Cause { reason, problem, remedy: degraded::remedy(reason) })
+            .collect(),
         confinement: api.isolation.confinement().as_str(),
         sandbox: sandbox(api),
-        scanners: Scanners { running, queued },
+        scanners: Scanners {
+            running,
+            queued,
+            slots: api.config.get().scanner.max_concurrent_processes,
+            finished_per_minute: api.supervisor.scan_metrics().finished_per_minute(),
+        },
         jobs: api.live.len(),
         streams: api.open_streams(),
         watch: Watch {

@@ -18,6 +18,7 @@ use crate::api::{
     state::Api,
 };
 use crate::model::{
+    JobId,
     job_query::JobQuery,
     job_row::{JobRow, ListedJob},
     progress::JobFacts,
@@ -25,7 +26,7 @@ use crate::model::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use warp::{Filter, http::StatusCode, reply::Response};
 
 /// The default and the maximum size of a page of jobs.
@@ -111,11 +112,28 @@ async fn list(api: &Api, listing: Listing) -> Result<Response, ApiError> {
             api.read_pools.checks.run(search).await.unwrap_or_default()
         }
     };
-    let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
+    let places = queue_positions(api, rows.iter().map(|(facts, _)| facts));
+    let rows = rows.iter().map(|(facts, error)| {
+        ListedJob::of(facts, error.as_deref()).in_queue(places.get(&facts.id).copied())
+    });
     Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))
 }
 
 /// `GET /jobs/{id}`
 fn row(api: &Api, id: &str) -> Result<Response, ApiError> {
-    Ok(reply::json(&JobRow::of(&api.job(id)?.facts())))
+    let facts = api.job(id)?.facts();
+    let places = queue_positions(api, std::iter::once(&facts));
+    Ok(reply::json(&JobRow::of(&facts).in_queue(places.get(&facts.id).copied())))
+}
+
+/// The places of the jobs that wait for their first scan; empty if all of these jobs are finished, so that lists of finished
+/// jobs cost nothing.
+fn queue_positions<'a>(
+    api: &Api,
+    mut jobs: impl Iterator<Item = &'a JobFacts>,
+) -> HashMap<JobId, usize> {
+    if !jobs.any(|facts| !facts.state.is_final()) {
+        return HashMap::new();
+    }
+    api.supervisor.waiting_jobs().into_iter().zip(1..).collect()
 }

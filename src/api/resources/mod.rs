@@ -30,4 +30,5 @@ pub(super) mod sbom;
 pub(super) mod scan;
 pub(super) mod sign_in;
 pub(super) mod static_answer;
+pub(super) mod warnings;
 pub(super) mod websocket;

@@ -32,7 +32,7 @@ use crate::api::{
 use crate::{
     intake::{IntakeError, ScanRequest},
     model::{
-        JobId, JobState,
+        FailureKind, JobId, JobState,
         master::Options,
         progress::Lists,
         retry::MAX_RETRIES,
@@ -76,6 +76,13 @@ pub(crate) struct View {
     /// `summary` omits the lists of repositories.
     #[schemars(extend("enum" = ["full", "summary"]))]
     view: Option<String>,
+}
+
+/// The parameters of a retry.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(crate) struct Retry {
+    /// Retry only the repositories that failed for this cause, the `kind` of their `failure`.
+    cause: Option<FailureKind>,
 }
 
 body! {
@@ -151,7 +158,9 @@ pub(crate) fn routes() -> Vec<Route> {
             call.then(async |Call { api, path: [id], .. }| finish(cancel(api, id).await))
         }),
         Route::post(&RETRY, Access::Write, operations::retries(), |call, _| {
-            call.then(async |Call { api, path: [id], .. }| finish(retry(api, id).await))
+            call.and(warp::query()).then(async |Call { api, path: [id], .. }, only| {
+                finish(retry(api, id, &only).await)
+            })
         }),
     ]
 }
@@ -245,13 +254,13 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
 }
 
 /// `POST /scan/{id}/retry`
-async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
+async fn retry(api: Api, id: String, only: &Retry) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
     let conflict = |detail: &'static str, hint: &'static str| ApiError::Conflict {
         detail: detail.into(),
         hint: Some(hint.into()),
     };
-    match api.supervisor.retry(job.id()).await {
+    match api.supervisor.retry(job.id(), only.cause).await {
         Retried::GoesOn => {}
         Retried::Running => {
             return Err(conflict(

@@ -10,7 +10,7 @@
 
 use super::Actor;
 use crate::{
-    model::JobId,
+    model::{FailureKind, JobId},
     store::{StoreError, chain, trash},
     supervisor::{
         RepoKey,
@@ -88,7 +88,12 @@ impl Actor {
     }
 
     /// Starts to reopen a finished job.
-    pub(super) fn retry(&mut self, id: &JobId, answer: oneshot::Sender<Retried>) {
+    pub(super) fn retry(
+        &mut self,
+        id: &JobId,
+        cause: Option<FailureKind>,
+        answer: oneshot::Sender<Retried>,
+    ) {
         let refusal = if self.stop.is_some() {
             Some(Retried::Stopped)
         } else if self.steps.is_leaving(id) {
@@ -101,7 +106,7 @@ impl Actor {
             return;
         }
         self.steps.open(id);
-        self.push(id, Step::Reopen(answer));
+        self.push(id, Step::Reopen(cause, answer));
     }
 
     /// Queues a write of `master.json`; it contains the job's state at the time of the write.
@@ -174,9 +179,9 @@ impl Actor {
                     |created| Done::Created(answer, created),
                 );
             }
-            Step::Reopen(answer) => {
+            Step::Reopen(cause, answer) => {
                 let setup = self.setup.clone();
-                let work = move || reopen::reopen(&setup, &id);
+                let work = move || reopen::reopen(&setup, &id, cause);
                 self.effects.run_step(at, Purpose::Reopens, work, |reopened| {
                     Done::Reopened(answer, reopened)
                 });

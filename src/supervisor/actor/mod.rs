@@ -228,7 +228,7 @@ impl Actor {
                 }
             }
             Command::Planned { id, planned, answer } => self.listed(&id, planned, answer),
-            Command::Retry { id, answer } => self.retry(&id, answer),
+            Command::Retry { id, cause, answer } => self.retry(&id, cause, answer),
             Command::Cancel { id, answer } => self.cancel(&id, answer),
             Command::Remove { id, answer } => self.remove(&id, answer),
             Command::Reloaded => {

@@ -1,6 +1,9 @@
 //! The page for people, in a real browser against the real server: what a person sees, and that nothing but text
 //! comes of what repositories are called.
 
+mod network;
+mod views;
+
 use crate::job_packages::changed_group;
 use crate::support::{
     browser::{Playing, plays, scenario},
@@ -251,10 +254,24 @@ async fn play_job(name: &'static str, server: &TestServer, job: &str) {
     played.await.expect("the scenario passes");
 }
 
+/// Begins a scenario with these variables.
+async fn begin(
+    name: &'static str,
+    server: &TestServer,
+    variables: &[(&'static str, &str)],
+) -> Playing {
+    let (home, address) = (server.folder().to_owned(), base(server));
+    let variables: Vec<_> =
+        variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let begun = tokio::task::spawn_blocking(move || {
+        let mut command = scenario(name, &home, &address);
+        command.envs(variables);
+        Playing::begin(command)
+    });
+    begun.await.expect("the scenario begins")
+}
+
 /// Begins a scenario about a job, and waits until its pages are live.
 async fn waiting(name: &'static str, server: &TestServer, job: &str) -> Playing {
-    let (home, address, job) = (server.folder().to_owned(), base(server), job.to_owned());
-    let begun =
-        tokio::task::spawn_blocking(move || Playing::begin_live(name, &home, &address, &job));
-    begun.await.expect("the pages are live")
+    begin(name, server, &[("PAGE_JOB", job)]).await.live().await
 }

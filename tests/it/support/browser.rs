@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::LazyLock,
 };
 
@@ -59,20 +59,34 @@ pub(crate) async fn plays(name: &'static str, home: &Path, address: String) {
 pub(crate) struct Playing {
     child: Child,
     input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
 impl Playing {
-    /// Begins a scenario about a job, and waits until it says that its pages are live.
-    pub(crate) fn begin_live(name: &str, home: &Path, address: &str, job: &str) -> Self {
-        let mut command = scenario(name, home, address);
-        command.env("PAGE_JOB", job).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("node starts");
+    /// Begins a scenario.
+    pub(crate) fn begin(mut scenario: Command) -> Self {
+        scenario.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = scenario.spawn().expect("node starts");
         let input = child.stdin.take().expect("it has an input");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("it has an output");
-        BufReader::new(out).read_line(&mut line).expect("it can be read");
-        assert_eq!(line, "live\n");
-        Self { child, input }
+        let output = BufReader::new(child.stdout.take().expect("it has an output"));
+        Self { child, input, output }
+    }
+
+    /// Waits for the next line that the scenario says. Without one, the scenario has failed.
+    pub(crate) async fn hear(mut self) -> (Self, String) {
+        let heard = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            self.output.read_line(&mut line).expect("it can be read");
+            (self, line.trim_end().to_owned())
+        });
+        heard.await.expect("a line can be waited for")
+    }
+
+    /// Waits until the scenario says that its pages are live.
+    pub(crate) async fn live(self) -> Self {
+        let (playing, line) = self.hear().await;
+        assert_eq!(line, "live");
+        playing
     }
 
     /// Lets the scenario go on behind the place at which it waits for this word.

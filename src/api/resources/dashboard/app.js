@@ -1,7 +1,9 @@
 // The shell of the page: which view is shown, who uses it, whether what is shown is current.
 
-import { learnSession, request, session } from "./api.js";
+import { learnSession, session } from "./api.js";
 import { fill, h, show } from "./dom.js";
+import { askHealth, onBanner } from "./health.js";
+import { worker } from "./live.js";
 import { drawUser, link, place, problem, toSignIn } from "./shell.js";
 
 const main = document.getElementById("main");
@@ -23,6 +25,8 @@ async function render() {
   link("");
   const where = place();
   document.title = "scanwatch";
+  // Loaded meanwhile; an error is that of the second call.
+  VIEWS[where.view]().catch(() => {});
   if (!session.known && where.view !== "sign-in") {
     try {
       await learnSession();
@@ -34,14 +38,18 @@ async function render() {
     }
   }
   if (mine !== shown) return;
+  // A fast server is faster than an eye: the page changes at once, and does not flicker.
+  const waits = setTimeout(() => mine === shown && fill(main, h("p.note", { role: "status" }, "Loading…")), 300);
   try {
     const module = await VIEWS[where.view]();
+    clearTimeout(waits);
     if (mine !== shown) return;
     main.className = where.view;
     const stop = await module.view(main, where);
     if (mine === shown) leave = stop ?? (() => {});
     else stop?.();
   } catch (error) {
+    clearTimeout(waits);
     if (mine === shown) fill(main, problem(error, render));
   }
 }
@@ -72,16 +80,16 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-async function health() {
+let problemsShown = "";
+onBanner(({ causes }) => {
+  // Only a change is shown, because a screen reader reads out whatever replaces the content of an alert.
+  if (JSON.stringify(causes) === problemsShown) return;
+  problemsShown = JSON.stringify(causes);
   const element = document.getElementById("health");
-  try {
-    const { status, problems } = await request("health");
-    element.hidden = status === "healthy";
-    if (!element.hidden) fill(element, h("strong", null, "Degraded: "), problems.length > 1 ? h("ul", null, problems.map((one) => h("li", null, one))) : problems[0]);
-  } catch {
-    // The streams tell when the server is away.
-  }
-}
+  element.hidden = causes.length === 0;
+  const shown = causes.map(({ problem, remedy }) => [problem, ". ", h("span.remedy", null, h("strong", null, "What to do: "), remedy)]);
+  fill(element, h("strong", null, h("span", { "aria-hidden": "true" }, "⚠ "), "Degraded: "), shown.length > 1 ? h("ul", null, shown.map((one) => h("li", null, one))) : shown);
+});
 
 document.getElementById("help-button").addEventListener("click", help);
 document.getElementById("skip").addEventListener("click", (event) => {
@@ -93,5 +101,5 @@ addEventListener("signed-out", () => {
   session.known = false;
   if (place().view !== "sign-in") toSignIn();
 });
-void render().then(health);
-setInterval(() => session.known && document.visibilityState === "visible" && health(), 30_000);
+worker();
+void render().then(askHealth);

@@ -82,8 +82,8 @@ export function show(title, ...children) {
 }
 
 /** A button that copies a text, and says so. */
-export function copier(label, value) {
-  const button = h("button.quiet", { type: "button" }, label);
+export function copier(label, value, title) {
+  const button = h("button.quiet", { type: "button", title }, label);
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(typeof value === "function" ? value() : value);

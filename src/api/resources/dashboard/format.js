@@ -12,8 +12,14 @@ const STATES = {
   skipped: ["–", "waiting"],
 };
 
+/** A place in the queue, from 1. */
+export const place = (position) => (position === 1 ? "next in the queue" : `place ${number(position)} in the queue`);
+
 /** The kind of a state: waiting, running, done, partly, failed. */
 export const kindOf = (state) => (STATES[state] ?? ["?", "waiting"])[1];
+
+/** The sign of a state. */
+export const signOf = (state) => (STATES[state] ?? ["?"])[0];
 
 /** Whether a state is final. */
 export const isFinal = (state) => ["done", "partly", "failed"].includes(kindOf(state));
@@ -27,13 +33,14 @@ export function badge(state) {
 /** Milliseconds since 1970 of a time of the API; NaN where there is none. */
 export const at = (time) => (time ? Date.parse(time) : NaN);
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+/** Made when they are needed, because each takes as long as all other scripts of the page. */
+let [clock, thousands] = [null, null];
 
 /** A time in the zone of the reader, with the time in UTC as its title. */
 export function time(value) {
   const moment = at(value);
   if (Number.isNaN(moment)) return h("span.faint", null, "—");
-  return h("time", { datetime: value, title: new Date(moment).toISOString() }, CLOCK.format(moment));
+  return h("time", { datetime: value, title: new Date(moment).toISOString() }, (clock ??= new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })).format(moment));
 }
 
 /** How long ago a time was. */
@@ -57,8 +64,17 @@ export function duration(seconds) {
   return `${whole} s`;
 }
 
-const NUMBER = new Intl.NumberFormat();
-export const number = (value) => (Number.isFinite(value) ? NUMBER.format(value) : "—");
+/** How long a repository has been scanned, in seconds; NaN if it has not started. */
+export function seconds(row) {
+  const end = isFinal(row.status) ? at(row.completed_at ?? row.last_update) : Date.now();
+  return kindOf(row.status) === "waiting" ? NaN : (end - at(row.started_at)) / 1000;
+}
+
+/** A number as the reader's language writes it. */
+export function number(value) {
+  if (!Number.isFinite(value)) return "—";
+  return Number.isInteger(value) && Math.abs(value) < 1000 ? String(value) : (thousands ??= new Intl.NumberFormat()).format(value);
+}
 
 export function bytes(value) {
   if (!Number.isFinite(value)) return "—";

@@ -2,14 +2,20 @@
 
 import { link, problem, setParameters } from "./shell.js";
 import { address, may, request } from "./api.js";
+import { curl, jq } from "./commands.js";
 import { announce, confirm, copier, fill, h, show, text } from "./dom.js";
-import { REMEDIES, ago, at, badge, duration, isFinal, kindOf, number, time } from "./format.js";
+import { band } from "./estimate.js";
+import { REMEDIES, ago, at, badge, duration, isFinal, kindOf, number, place, seconds, signOf, time } from "./format.js";
 import { follow } from "./live.js";
 import { keyOf } from "./reduce.js";
 import { virtualTable } from "./table.js";
+import { tabList } from "./tabs.js";
 import { timeline } from "./timeline.js";
 
 const PARTS = [["completed", "done", "completed"], ["failed", "failed", "failed"], ["in_progress", "running", "running"], ["pending", "waiting", "pending"]];
+
+/** More repositories than this are drawn less often. */
+const MANY = 1000;
 
 export function view(main, { job: id, parameters }) {
   const path = `scan/${encodeURIComponent(id)}`;
@@ -17,17 +23,29 @@ export function view(main, { job: id, parameters }) {
   let state = null;
   let tab = parameters.get("tab") === "timeline" ? "timeline" : "repositories";
   let query = parameters.get("q") ?? "";
+  let queued;
+  let current = "";
+  let newsShown = "";
+  /** The range of the time left. */
+  let range = null;
   let stop = () => {};
 
-  const head = h("div.jobhead");
+  const head = h("div.jobhead", null, h("p.note", { role: "status" }, "Waiting for the state of the job…"));
   const bar = h("div.bar-of-states");
   const legend = h("p.legend");
   const verbs = h("p.actions");
   const failures = h("section", { "aria-label": "Failures" });
   const filter = h("input", { type: "search", "data-filter": "", placeholder: "Filter: name, status:failed, cause:clone", value: query, "aria-label": "Filter repositories" });
-  const tabs = h("div.tabs", { role: "tablist", "aria-label": "Views" });
   const counted = h("span.faint");
   const panel = h("div.panel", { role: "tabpanel" });
+  const tabs = tabList({
+    label: "Views", tabs: [["repositories", "Repositories"], ["timeline", "Timeline"]], selected: tab, panel,
+    onselect(name) {
+      tab = name;
+      setParameters({ tab: name === "timeline" ? name : "" });
+      drawPanel();
+    },
+  });
   fill(main, head, bar, legend, verbs, failures, h("div.tools", null, tabs, h("a", { href: `#/jobs/${encodeURIComponent(id)}/packages` }, "Packages"), h("a", { href: `#/jobs/${encodeURIComponent(id)}/changes` }, "Changes"), filter, counted), panel);
 
   const table = virtualTable({
@@ -39,7 +57,7 @@ export function view(main, { job: id, parameters }) {
       { name: "Repository", cell: (row) => named(id, row), sort: (row) => row.repo_name ?? "" },
       { name: "What happens", cell: what, sort: (row) => row.error ?? row.progress?.message ?? "" },
       { name: "Time", numeric: true, cell: (row) => h("span", { "data-index": row.repo_index }, duration(seconds(row))), sort: (row) => seconds(row) || 0 },
-      { name: "Changed", cell: (row) => (row.last_update ? ago(row.last_update) : "—"), sort: (row) => row.last_update ?? "" },
+      { name: "Changed", cell: (row) => (row.last_update ? h("span", { "data-since": row.last_update }, ago(row.last_update)) : "—"), sort: (row) => row.last_update ?? "" },
     ],
   });
   const lanes = timeline({ onopen: (row) => (location.hash = repositoryAddress(id, row)) });
@@ -54,18 +72,6 @@ export function view(main, { job: id, parameters }) {
       if (key === "cause") return row.failure?.kind === value;
       return (row.repo_name ?? "").toLowerCase().includes(word);
     }));
-  }
-
-  function drawTabs() {
-    fill(tabs, [["repositories", "Repositories"], ["timeline", "Timeline"]].map(([name, label]) => h("button", {
-      type: "button", role: "tab", "aria-selected": String(tab === name),
-      onclick: () => {
-        tab = name;
-        setParameters({ tab: name === "timeline" ? name : "" });
-        drawTabs();
-        drawPanel();
-      },
-    }, label)));
   }
 
   function drawPanel() {
@@ -83,18 +89,45 @@ export function view(main, { job: id, parameters }) {
   function drawHead() {
     const job = state.job;
     const url = job.group_url ?? id;
-    if (!head.firstChild) {
-      fill(head, h("h1", { dir: "auto" }, url), h("p.facts", { id: "facts" }));
-      document.title = `${url} – scanwatch`;
+    if (!head.querySelector("h1")) {
+      // What can have the focus is made once.
+      const listed = '[.repo_index, .repo_name, .status, .failure.kind // "", .failure.detail // ""] | @tsv';
+      fill(
+        head, h("h1", { dir: "auto" }, url), h("p.facts", { id: "facts" }),
+        h("p.facts", null, h("code", null, id), " ", copier("copy id", id), " ", copier("copy as curl", () => curl(`${path}?view=summary`)), " ", copier("copy as jq", () => jq(listed, id, "repo_*.json", "-r"), `Reads ${id}/repo_*.json: run it in the jobs folder of the server`)),
+        h("div", { id: "news-of-job" }),
+      );
     }
+    const { completed = 0, failed = 0, total_repositories: total = 0 } = job.summary ?? {};
+    const done = isFinal(job.status) ? signOf(job.status) : total ? `${Math.floor((100 * (completed + failed)) / total)} %` : signOf(job.status);
+    document.title = `${done} ${url} – scanwatch`;
     fill(
       head.querySelector("#facts"), badge(job.status), " · ",
-      job.completed_at ? ["finished ", time(job.completed_at)] : ["changed ", ago(job.last_update)],
-      " · ", h("span", { id: "elapsed" }, `took ${duration(elapsed(job))}`),
-      job.waiting_for && [" · waits for ", job.waiting_for], " · ", h("code", null, id), " ", copier("copy id", id),
-      job.error && h("p.error", { dir: "auto" }, job.error),
+      job.completed_at ? ["finished ", time(job.completed_at)] : ["changed ", h("span", { "data-since": job.last_update ?? "" }, ago(job.last_update))],
+      " · ", h("span", { id: "elapsed" }, lasted(job)),
+      job.waiting_for && [" · waits for ", job.waiting_for], h("span", { id: "queue" }, queued && waits() ? ` · ${place(queued)}` : ""),
+    );
+    const news = JSON.stringify([job.error, job.warnings]);
+    if (news === newsShown) return;
+    newsShown = news;
+    fill(
+      head.querySelector("#news-of-job"), job.error && h("p.error", { dir: "auto" }, job.error),
       job.warnings?.length ? h("details", null, h("summary", null, `${job.warnings.length} files cannot be read`), h("ul", null, job.warnings.map((one) => h("li", null, one.file ? `${one.file}: ${one.message ?? ""}` : String(one))))) : null,
     );
+  }
+
+  /** Whether nothing of the job has started. */
+  function waits() {
+    const { completed = 0, failed = 0, in_progress = 0 } = state?.job?.summary ?? {};
+    return Boolean(state?.job) && !isFinal(state.job.status) && completed + failed + in_progress === 0;
+  }
+
+  /** The place in the queue, asked of the supervisor while nothing of the job has started. */
+  async function askPlace() {
+    // Without an answer, the next turn asks again.
+    queued = waits() ? (await request(`jobs/${encodeURIComponent(id)}`).catch(() => null))?.queue_position : undefined;
+    const shown = main.querySelector("#queue");
+    if (shown) text(shown, queued && waits() ? ` · ${place(queued)}` : "");
   }
 
   function drawBar() {
@@ -110,13 +143,25 @@ export function view(main, { job: id, parameters }) {
     bar.setAttribute("role", "img");
     const words = PARTS.map(([member, , name]) => `${number(summary[member] ?? 0)} ${name}`);
     bar.setAttribute("aria-label", `Of ${number(total)} repositories: ${words.join(", ")}`);
-    const eta = state.job.eta_seconds;
-    fill(legend, PARTS.map(([, kind, name], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, Number.isFinite(eta) && eta !== null && !isFinal(state.job.status) ? ` · about ${duration(eta)} left` : "");
+    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, left());
   }
 
+  /** The estimated time left: by the pace so far, and how far it may be off by how long the finished scans took. */
+  function left() {
+    const eta = state.job.eta_seconds;
+    if (!Number.isFinite(eta) || isFinal(state.job.status)) return "";
+    const title = "By the pace so far. The range follows from how much the durations of the finished scans differ.";
+    const words = range ? [` (${duration(Math.min(range[0], eta))} to ${duration(Math.max(range[1], eta))})`] : "";
+    return h("span.estimate", { title }, ` · estimated: ${duration(eta)} left`, words);
+  }
+
+  let verbsPrint = "";
   function drawVerbs() {
     const final = isFinal(state.job.status);
     const failed = state.job.summary?.failed ?? 0;
+    // A button that is replaced loses the focus.
+    if (verbsPrint === `${final} ${failed}`) return;
+    verbsPrint = `${final} ${failed}`;
     const act = async (what, send) => {
       try {
         await send();
@@ -135,7 +180,7 @@ export function view(main, { job: id, parameters }) {
           if (sure) await act("Cancel", () => request(`${path}/cancel`, { method: "POST" }));
         },
       }, "Cancel"),
-      may("write") && final && failed > 0 && h("button", { type: "button", onclick: retry }, `Retry ${number(failed)} failed`),
+      may("write") && final && failed > 0 && h("button", { type: "button", onclick: () => retry() }, `Retry ${number(failed)} failed`),
       may("admin") && h("button.danger", {
         type: "button",
         onclick: async () => {
@@ -147,14 +192,14 @@ export function view(main, { job: id, parameters }) {
         },
       }, "Delete"),
       final && h("span.downloads", null, "Download: ", [["CSV", `jobs/${encodeURIComponent(id)}/results?format=csv`, `${id}.csv`], ["JSON", `jobs/${encodeURIComponent(id)}/results`, `${id}.json`], ["CycloneDX", `${path}/sbom`, `${id}.cdx.json`], ["SPDX", `${path}/sbom?format=spdx`, `${id}.spdx.json`]].map(([name, where, file], index) => [index ? " · " : "", h("a", { href: address(where), download: file }, name)])),
-      " ", copier("copy as curl", () => `curl ${address(path)}`),
     );
   }
 
-  async function retry() {
+  /** Scans what failed again: of one cause, or all of it. */
+  async function retry(cause) {
     try {
-      await request(`${path}/retry`, { method: "POST" });
-      announce("The failed repositories are scanned again");
+      await request(`${path}/retry${cause ? `?cause=${cause}` : ""}`, { method: "POST" });
+      announce(cause ? `The repositories that failed by ${cause} are scanned again` : "The failed repositories are scanned again");
       begin();
     } catch (error) {
       show("Retry", h("p.error", null, error.message));
@@ -170,21 +215,49 @@ export function view(main, { job: id, parameters }) {
       if (!groups.has(cause)) groups.set(cause, []);
       groups.get(cause).push(row);
     }
-    const print = JSON.stringify([...groups].map(([cause, rows]) => [cause, rows.length, rows[0].error]));
+    const final = isFinal(state.job.status);
+    const print = JSON.stringify([final, [...groups].map(([cause, rows]) => [cause, rows.length, rows[0].error])]);
     if (print === failuresPrint) return;
+    const opened = new Set([...failures.querySelectorAll("details[open]")].map((one) => one.dataset.cause));
+    const first = failuresPrint === "";
     failuresPrint = print;
     const sorted = [...groups].sort(([, a], [, b]) => b.length - a.length);
     fill(failures, sorted.length ? h("h2", null, "Failures") : null, sorted.map(([cause, rows]) => h(
-      "details.cause", { open: sorted.length === 1 && rows.length <= 3 },
+      "details.cause", { "data-cause": cause, open: first ? sorted.length === 1 && rows.length <= 3 : opened.has(cause) },
       h("summary", null, badge("failed"), ` ${cause}: ${number(rows.length)} `, h("span.faint", null, REMEDIES[cause] ?? "")),
       h("ul", null, rows.slice(0, 20).map((row) => h("li", null, h("a", { href: repositoryAddress(id, row), dir: "auto" }, row.repo_name), ": ", h("span", { dir: "auto" }, row.error ?? row.status)))),
-      rows.length > 20 && h("p", null, h("button", { type: "button", onclick: () => {
-        query = `cause:${cause}`;
-        filter.value = query;
-        setParameters({ q: query });
-        drawPanel();
-      } }, `All ${number(rows.length)} in the table`)),
+      h("p.actions", null,
+        rows.length > 20 && h("button", { type: "button", onclick: () => {
+          query = `cause:${cause}`;
+          filter.value = query;
+          setParameters({ q: query });
+          drawPanel();
+        } }, `All ${number(rows.length)} in the table`),
+        // What the policy refuses would be refused again.
+        final && may("write") && cause in REMEDIES && cause !== "refused" && h("button", { type: "button", onclick: () => retry(cause) }, `Retry ${number(rows.length)} of ${cause}`)),
     )));
+  }
+
+  /** Draws what depends on all repositories: of many of them once a second, and in between only the rows in sight. */
+  let [whole, later] = [0, null];
+  function drawSoon() {
+    const pause = state.rows.size > MANY && !isFinal(state.job.status) ? whole + 1000 - Date.now() : 0;
+    if (pause <= 0) {
+      clearTimeout(later);
+      later = null;
+      whole = Date.now();
+      range = band(state.rows.values());
+      drawBar();
+      drawFailures();
+      drawPanel();
+      return;
+    }
+    drawBar();
+    if (tab === "repositories") table.refresh((key) => state.rows.get(key));
+    later ??= setTimeout(() => {
+      later = null;
+      drawSoon();
+    }, pause);
   }
 
   filter.addEventListener("input", () => {
@@ -199,27 +272,30 @@ export function view(main, { job: id, parameters }) {
     stop = follow(`${path}/events`, {
       link(now) {
         link(now);
+        current = now;
         if (now === "gone") fill(main, problem({ status: 404 }));
       },
       change(next) {
+        const began = !state?.job;
         state = next;
         if (!state.job) return;
+        if (began) void askPlace();
         const final = isFinal(state.job.status);
         if (wasFinal === false && final) announce(`The job is finished: ${state.job.status.replaceAll("_", " ")}`);
         wasFinal = final;
         drawHead();
-        drawBar();
         drawVerbs();
-        drawFailures();
-        drawPanel();
+        drawSoon();
       },
     });
   }
-  drawTabs();
   begin();
+  const asking = setInterval(() => void askPlace(), 5000);
   const clock = setInterval(() => {
-    if (!state?.job || isFinal(state.job.status)) return;
-    text(main.querySelector("#elapsed"), `took ${duration(elapsed(state.job))}`);
+    for (const cell of main.querySelectorAll("[data-since]")) text(cell, ago(cell.dataset.since));
+    // Without a connection nobody knows whether anything still runs: its time stands still.
+    if (!state?.job || isFinal(state.job.status) || current !== "live") return;
+    text(main.querySelector("#elapsed"), lasted(state.job));
     for (const cell of main.querySelectorAll("[data-index]")) {
       const row = state.rows.get(Number(cell.dataset.index));
       if (row && kindOf(row.status) === "running") text(cell, duration(seconds(row)));
@@ -228,7 +304,9 @@ export function view(main, { job: id, parameters }) {
   }, 1000);
   return () => {
     stop();
+    clearTimeout(later);
     clearInterval(clock);
+    clearInterval(asking);
     table.stop();
     lanes.stop();
   };
@@ -246,11 +324,7 @@ export const repositoryAddress = (job, row) => `#/jobs/${encodeURIComponent(job)
 const ORDER = { failed: 0, running: 1, partly: 2, waiting: 3, done: 4 };
 const order = (status) => ORDER[kindOf(status)] ?? 5;
 
-/** How long a repository has been scanned, in seconds. */
-export function seconds(row) {
-  const end = isFinal(row.status) ? at(row.completed_at ?? row.last_update) : Date.now();
-  return kindOf(row.status) === "waiting" ? NaN : (end - at(row.started_at)) / 1000;
-}
+const lasted = (job) => `${isFinal(job.status) ? "took" : "for"} ${duration(elapsed(job))}`;
 
 function elapsed(job) {
   return isFinal(job.status) ? job.elapsed_time_seconds : job.elapsed_time_seconds + Math.max(0, (Date.now() - at(job.last_update)) / 1000);
@@ -262,6 +336,6 @@ function what(row) {
   const progress = row.progress;
   if (!progress) return "";
   if (isFinal(row.status)) return Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
-  const meter = Number.isFinite(progress.percentage) ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
+  const meter = Number.isFinite(progress.percentage) && kindOf(row.status) === "running" ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
   return [meter, " ", h("span.faint", { dir: "auto" }, progress.message ?? progress.current_file_name ?? progress.stage ?? "")];
 }

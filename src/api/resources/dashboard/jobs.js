@@ -3,7 +3,8 @@
 import { link, problem, setParameters } from "./shell.js";
 import { may, request } from "./api.js";
 import { announce, fill, h, svg, text } from "./dom.js";
-import { ago, at, badge, number } from "./format.js";
+import { ago, at, badge, duration, number, place } from "./format.js";
+import { onHealth } from "./health.js";
 import { follow } from "./live.js";
 
 const TABS = [["", "All"], ["running", "Running"], ["pending", "Pending"], ["failed", "Failed"], ["completed", "Completed"]];
@@ -16,16 +17,23 @@ export function view(main, { parameters }) {
   let page = Number(parameters.get("page")) || 1;
   let live = null;
   let listed = null;
+  let places = new Map();
   let timer = null;
 
-  const tabs = h("div.tabs", { role: "group", "aria-label": "Jobs by state" });
+  // Made once: a button that is replaced loses the focus.
+  const choices = TABS.map(([value, name]) => {
+    const count = h("span.count");
+    return { value, count, button: h("button", { type: "button", onclick: () => select({ status: value }) }, name, " ", count) };
+  });
+  const tabs = h("div.tabs", { role: "group", "aria-label": "Jobs by state" }, choices.map(({ button }) => button));
   const filter = h("input", {
     type: "search", "data-filter": "", placeholder: "Filter: id or URL, status:failed", value: query, "aria-label": "Filter jobs", maxlength: "200",
   });
-  const body = h("tbody");
+  const body = h("tbody", { role: "rowgroup" }, h("tr", { role: "row" }, h("td.note", { colSpan: 7, role: "cell" }, "Waiting for the list of jobs…")));
   const table = h(
-    "table", { "aria-label": "Jobs" },
-    h("thead", null, h("tr", null, ["State", "What", "Progress", "Failed", "Submitted", "Job"].map((name) => h("th", { scope: "col" }, name)))),
+    // With roles, because a narrow window shows its rows as blocks.
+    "table", { "aria-label": "Jobs", role: "table" },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["State", "What", "Progress", "Repositories", "Submitted", "Took", "Job"].map((name) => h(name === "Job" ? "th.id" : "th", { scope: "col", role: "columnheader" }, name)))),
     body,
   );
   const pages = h("p.pages");
@@ -70,18 +78,18 @@ export function view(main, { parameters }) {
       const answer = await request(`jobs?${wanted}`);
       if (mine !== asked) return;
       listed = answer;
+      places = placesOf(answer.jobs);
       draw();
     } catch (error) {
-      if (mine === asked) fill(body, h("tr", null, h("td", { colSpan: 6 }, problem(error, refresh))));
+      if (mine === asked) fill(body, h("tr", { role: "row" }, h("td", { colSpan: 7, role: "cell" }, problem(error, refresh))));
     }
   }
 
   function drawTabs() {
-    const counts = live?.counts ?? {};
-    fill(tabs, TABS.map(([value, name]) => h(
-      "button", { type: "button", "aria-pressed": String(value === status), onclick: () => select({ status: value }) },
-      name, " ", h("span.count", null, value ? number(counts[value] ?? 0) : number(live?.total ?? 0)),
-    )));
+    for (const { value, count, button } of choices) {
+      button.setAttribute("aria-pressed", String(value === status));
+      text(count, number(value ? live?.counts[value] ?? 0 : live?.total ?? 0));
+    }
   }
 
   function rows() {
@@ -96,9 +104,10 @@ export function view(main, { parameters }) {
     const jobs = rows();
     const next = jobs.map((job) => {
       const known = drawn.get(job.job_id);
-      const print = JSON.stringify(job);
+      const waits = job.status === "pending" ? places.get(job.job_id) : undefined;
+      const print = JSON.stringify([job, waits]);
       if (known?.print === print) return known.row;
-      const row = jobRow(job);
+      const row = jobRow(job, waits);
       drawn.set(job.job_id, { print, row });
       return row;
     });
@@ -107,15 +116,18 @@ export function view(main, { parameters }) {
     if (!same) body.replaceChildren(...next);
     if (!jobs.length) {
       const what = query || status ? "No job fits." : "There are no jobs yet. Submit a repository or a group above, or: scanwatch submit URL";
-      fill(body, h("tr", null, h("td.note", { colSpan: 6 }, what)));
+      fill(body, h("tr", { role: "row" }, h("td.note", { colSpan: 7, role: "cell" }, what)));
     }
     if (focused) body.querySelector(`[data-row="${CSS.escape(focused)}"]`)?.focus();
     drawPages();
   }
 
+  let pagesPrint = "";
   function drawPages() {
     const total = listed ? listed.total : status ? live?.counts?.[status] ?? 0 : live?.total ?? 0;
     const last = Math.max(1, Math.ceil(total / PER_PAGE));
+    if (pagesPrint === `${total} ${page}`) return;
+    pagesPrint = `${total} ${page}`;
     if (last === 1) return fill(pages, total ? `${number(total)} jobs` : "");
     fill(
       pages,
@@ -138,55 +150,81 @@ export function view(main, { parameters }) {
         listed = null;
         draw();
       } else if (listed) draw();
-      drawSpark();
     },
   });
 
-  function drawSpark() {
-    const finished = [...(live?.jobs.values() ?? [])].map((job) => at(job.completed_at)).filter((moment) => Date.now() - moment < 3_600_000);
-    const columns = Array.from({ length: 30 }, () => 0);
-    for (const moment of finished) columns[29 - Math.min(29, Math.floor((Date.now() - moment) / 120_000))] += 1;
-    const most = Math.max(1, ...columns);
-    const bars = columns.map((value, index) => svg("rect", { x: index * 4, y: 18 - (16 * value) / most, width: 3, height: (16 * value) / most }));
-    const label = `${finished.length} of the newest jobs finished within the last hour`;
-    fill(spark, svg("svg", { viewBox: "0 0 120 18", width: 120, height: 18, role: "img", "aria-label": label }, svg("title", null, label), bars));
+  /** The supervisor counts what finishes, for each minute: a page that was just opened has the whole hour, too. */
+  function drawSpark(counts) {
+    const [total, most] = [counts.reduce((sum, value) => sum + value, 0), Math.max(1, ...counts)];
+    const first = 60 - counts.length;
+    const bars = counts.map((value, index) => svg("rect", { x: (first + index) * 2, y: 18 - Math.ceil((17 * value) / most), width: 1.6, height: Math.ceil((17 * value) / most) }));
+    const since = counts.length < 60 ? `in the ${number(counts.length)} min since the server started` : "in the last hour";
+    const label = `Repositories finished per minute, at most ${number(Math.max(...counts))}`;
+    const drawing = svg("svg", { viewBox: "0 0 120 18", width: 120, height: 18, role: "img", "aria-label": label }, svg("title", null, label), svg("line", { x1: 0, x2: 120, y1: 17.5, y2: 17.5 }), bars);
+    fill(spark, drawing, " ", h("span.faint", null, `${number(total)} finished ${since}`));
   }
 
-  async function drawLoad() {
-    try {
-      const { scanners } = await request("health");
-      text(load, `${number(scanners.running)} scanning, ${number(scanners.queued)} in the queue`);
-    } catch {
-      text(load, "");
-    }
+  function drawLoad(health) {
+    if (!health) return fill(load, "");
+    const { running, queued, slots, finished_per_minute } = health.scanners;
+    const squares = slots <= 16 && h("span.slots", { "aria-hidden": "true" }, "■".repeat(Math.min(running, slots)), "□".repeat(Math.max(0, slots - running)), " ");
+    fill(load, squares, `${number(running)} of ${number(slots)} slots in use · ${number(queued)} ${queued === 1 ? "repository" : "repositories"} in the queue`);
+    drawSpark(finished_per_minute);
   }
-  void refresh();
-  void drawLoad();
+
+  /** Which job is next is known to the supervisor alone; it is asked only while a job in sight waits. */
+  async function askPlaces() {
+    if (!rows().some((job) => job.status === "pending")) return places.clear();
+    if (listed) return refresh();
+    // The newest that wait: these are among the newest of all, which are in sight.
+    const { jobs } = await request("jobs?status=pending&per_page=100");
+    places = placesOf(jobs);
+    draw();
+  }
+  // The stream begins with the list; where none comes, a request still gets it.
+  if (isPlain()) drawTabs();
+  else void refresh();
+  const fallback = setTimeout(() => live?.known || listed || void refresh(), 2000);
+  const stopHealth = onHealth((health) => {
+    drawLoad(health);
+    // Without an answer, the next turn asks again.
+    void askPlaces().catch(() => {});
+  });
   const clock = setInterval(() => {
     for (const cell of body.querySelectorAll("[data-since]")) text(cell, ago(cell.dataset.since));
-    void drawLoad();
+    for (const cell of body.querySelectorAll("[data-took]")) text(cell, took({ created_at: cell.dataset.took }));
   }, 5000);
   return () => {
     stop();
+    stopHealth();
+    clearTimeout(fallback);
     clearInterval(clock);
     clearTimeout(timer);
   };
 }
 
-function jobRow(job) {
+const placesOf = (jobs) => new Map(jobs.filter((job) => job.queue_position).map((job) => [job.job_id, job.queue_position]));
+
+const CELL = { role: "cell" };
+
+function jobRow(job, waits) {
   const open = `#/jobs/${encodeURIComponent(job.job_id)}`;
   const progress = Number.isFinite(job.progress) ? job.progress : 0;
   const name = job.git_url || job.group_url || "—";
   return h(
-    "tr", { tabIndex: 0, "data-row": job.job_id, onkeydown: (event) => event.key === "Enter" && (location.hash = open) },
-    h("td", null, badge(job.status)),
-    h("td.name", null, h("a", { href: open, dir: "auto", tabIndex: -1 }, name)),
-    h("td", null, h("progress", { max: "100", value: String(progress), "aria-label": "progress" }), ` ${progress} %`),
-    h("td", null, job.failed_repositories ? h("span.failed", null, `${number(job.failed_repositories)} of ${number(job.total_repositories)}`) : h("span.faint", null, number(job.total_repositories))),
-    h("td", null, h("time", { datetime: job.created_at, title: job.created_at, "data-since": job.created_at }, ago(job.created_at))),
-    h("td.id", null, job.job_id),
+    "tr", { role: "row", tabIndex: 0, "data-row": job.job_id, onkeydown: (event) => event.key === "Enter" && (location.hash = open) },
+    h("td", CELL, badge(job.status === "completed" && job.failed_repositories > 0 ? "completed_with_errors" : job.status), waits && h("span.faint", null, ` · ${place(waits)}`)),
+    h("td.name", CELL, h("a", { href: open, dir: "auto", tabIndex: -1 }, name)),
+    h("td", CELL, h("progress", { max: "100", value: String(progress), "aria-label": "progress" }), ` ${progress} %`),
+    h("td", CELL, number(job.total_repositories), job.failed_repositories ? h("span.failed", null, " · ", h("span", { "aria-hidden": "true" }, "✗ "), `${number(job.failed_repositories)} failed`) : ""),
+    h("td", CELL, h("time", { datetime: job.created_at, title: job.created_at, "data-since": job.created_at }, ago(job.created_at))),
+    h("td", CELL, job.status === "pending" ? "—" : h("span", { "data-took": job.status === "running" ? job.created_at : null }, took(job))),
+    h("td.id", CELL, job.job_id),
   );
 }
+
+/** From the submission to the end, or to now. */
+const took = (job) => duration(((job.completed_at ? at(job.completed_at) : Date.now()) - at(job.created_at)) / 1000);
 
 /** The form: the answer of the gate appears at the field that it is about. */
 function submitForm() {

@@ -1,13 +1,14 @@
 // Follows streams: through the shared worker, or alone where the browser has none.
 
 import { address } from "./api.js";
-import { apply, coalesce, newState } from "./reduce.js";
+import { apply, batches, newState } from "./reduce.js";
 import { Stream } from "./stream.js";
 
 let port = null;
 const followers = new Map();
 
-function worker() {
+/** The worker, which is best started before there is something to follow. */
+export function worker() {
   if (port || typeof SharedWorker === "undefined") return port;
   try {
     port = new SharedWorker(address("page/worker.js"), { type: "module", name: "scanwatch" }).port;
@@ -37,6 +38,7 @@ export function follow(path, on) {
   };
   const follower = { on, take };
   followers.set(path, follower);
+  on.link("connecting");
   const shared = worker();
   if (shared) {
     shared.postMessage({ follow: path, address: address(path) });
@@ -45,20 +47,14 @@ export function follow(path, on) {
       shared.postMessage({ leave: path });
     };
   }
-  let [waiting, timer] = [[], null];
+  const batched = batches(take);
   const stream = new Stream(address(path), {
-    event(event) {
-      waiting.push(event);
-      timer ??= setTimeout(() => {
-        timer = null;
-        take(coalesce(waiting.splice(0)));
-      }, 250);
-    },
+    event: (event) => batched.add(event),
     state: (link) => on.link(link),
   });
   return () => {
     followers.delete(path);
-    clearTimeout(timer);
+    batched.stop();
     stream.close();
   };
 }

@@ -38,16 +38,22 @@ const FILE: Template<1> = Template::new(
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 19] = [
+const FILES: [(&str, &str, &str); 27] = [
     ("api.js", SCRIPT, include_str!("api.js")),
     ("app.js", SCRIPT, include_str!("app.js")),
+    ("bars.js", SCRIPT, include_str!("bars.js")),
     ("changes.js", SCRIPT, include_str!("changes.js")),
+    ("commands.js", SCRIPT, include_str!("commands.js")),
     ("dom.js", SCRIPT, include_str!("dom.js")),
+    ("estimate.js", SCRIPT, include_str!("estimate.js")),
     ("format.js", SCRIPT, include_str!("format.js")),
+    ("found.js", SCRIPT, include_str!("found.js")),
+    ("health.js", SCRIPT, include_str!("health.js")),
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("job.js", SCRIPT, include_str!("job.js")),
     ("jobs.js", SCRIPT, include_str!("jobs.js")),
     ("live.js", SCRIPT, include_str!("live.js")),
+    ("log.js", SCRIPT, include_str!("log.js")),
     ("packages.js", SCRIPT, include_str!("packages.js")),
     ("reduce.js", SCRIPT, include_str!("reduce.js")),
     ("repository.js", SCRIPT, include_str!("repository.js")),
@@ -56,7 +62,9 @@ const FILES: [(&str, &str, &str); 19] = [
     ("stream.js", SCRIPT, include_str!("stream.js")),
     ("style.css", "text/css; charset=utf-8", include_str!("style.css")),
     ("table.js", SCRIPT, include_str!("table.js")),
+    ("tabs.js", SCRIPT, include_str!("tabs.js")),
     ("timeline.js", SCRIPT, include_str!("timeline.js")),
+    ("warnings.js", SCRIPT, include_str!("warnings.js")),
     ("worker.js", SCRIPT, include_str!("worker.js")),
 ];
 

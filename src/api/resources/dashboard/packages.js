@@ -2,6 +2,7 @@
 
 import { link, setParameters } from "./shell.js";
 import { request } from "./api.js";
+import { countsOf, drawBars } from "./bars.js";
 import { fill, h, text } from "./dom.js";
 import { badge, number } from "./format.js";
 import { repositoryAddress } from "./job.js";
@@ -15,10 +16,12 @@ export function view(main, { job, parameters }) {
   const ecosystem = h("input", { type: "text", placeholder: "ecosystem", value: parameters.get("ecosystem") ?? "", "aria-label": "Ecosystem" });
   const said = h("p.faint", { role: "status" });
   const unknown = h("div");
+  const chart = h("ul");
   const list = h("tbody");
+  const shown = [];
   const more = h("button", { type: "button", hidden: true }, "More");
   const form = h("form.line", null, name, h("label", null, whole, " whole name"), range, ecosystem, h("button.primary", { type: "submit" }, "Find"));
-  fill(main, h("p", null, h("a", { href: `#/jobs/${encodeURIComponent(job)}` }, "← job")), h("h1", null, "Who uses a package"), form, said, unknown,
+  fill(main, h("p", null, h("a", { href: `#/jobs/${encodeURIComponent(job)}` }, "← job")), h("h1", null, "Who uses a package"), form, said, unknown, chart,
     h("div.scroll", null, h("table", { "aria-label": "Repositories with the package" }, h("thead", null, h("tr", null, ["Repository", "Package", "Version", "Scope", "Declared in"].map((one) => h("th", { scope: "col" }, one)))), list)), more);
   let page = 1;
   let abort = new AbortController();
@@ -27,7 +30,10 @@ export function view(main, { job, parameters }) {
     abort = new AbortController();
     page = next;
     if (!name.value && !range.value && !ecosystem.value) return text(said, "");
-    if (page === 1) fill(list);
+    if (page === 1) {
+      fill(list);
+      shown.length = 0;
+    }
     const search = { [whole.checked ? "name" : "fragment"]: name.value, range: range.value, ecosystem: ecosystem.value };
     setParameters({ name: "", fragment: "", ...search });
     text(said, "Reading the results…");
@@ -39,6 +45,8 @@ export function view(main, { job, parameters }) {
         list.append(h("tr", { "data-row": `${one.repo_index} ${one.purl} ${one.file} ${one.line}`, tabIndex: 0 },
           h("td.name", null, h("a", { href: repositoryAddress(job, one), dir: "auto" }, one.repo_name)), h("td.name", { dir: "auto" }, one.name), h("td", null, one.version ?? one.specifier ?? "—"), h("td", null, one.scope ?? "—", one.direct ? " · direct" : ""), h("td.name", { dir: "auto" }, one.file, one.line ? `:${one.line}` : "")));
       }
+      shown.push(...answer.packages.map((one) => `${one.ecosystem} ${one.version ?? one.specifier ?? "without a version"}`));
+      drawBars(chart, "What is listed, by ecosystem and version", countsOf(shown));
       more.hidden = page >= answer.total_pages;
       const unordered = answer.without_version ? `; ${number(answer.without_version)} more have no exact version to compare` : "";
       text(said, `${number(answer.total)} found in ${number(answer.repositories_found)} of ${number(answer.repositories_searched)} repositories${unordered}.`);

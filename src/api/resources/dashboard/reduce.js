@@ -88,8 +88,28 @@ export function snapshotOf(state) {
   return { event: "snapshot", data: { ...state.job, repositories: [...state.rows.values()] } };
 }
 
+/** How often a page gets what has changed, in milliseconds. */
+const INTERVAL = 250;
+
+/** Passes events on, a batch at most every 250 ms: the first at once, so that a page that was just opened waits for nothing. */
+export function batches(take) {
+  let [waiting, timer, last] = [[], null, 0];
+  const flush = () => {
+    timer = null;
+    last = Date.now();
+    take(coalesce(waiting.splice(0)));
+  };
+  return {
+    add(event) {
+      waiting.push(event);
+      timer ??= setTimeout(flush, Math.max(0, last + INTERVAL - Date.now()));
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
 /** Events that carry a whole state: the newest one replaces those before it, so a slow tab gets fewer events and never an old state. */
-export function coalesce(events) {
+function coalesce(events) {
   const newest = new Map();
   for (const one of events) {
     if (one.event === "snapshot") newest.clear();

@@ -33,7 +33,7 @@ export function setParameters(values) {
 /** Tells whether what is shown is current. */
 export function link(state) {
   const words = {
-    live: "Live", stale: "The server is silent: this may be out of date", ended: "Finished",
+    connecting: "Connecting…", live: "Live", stale: "The server is silent: this may be out of date", ended: "Finished",
     lost: "No connection: this may be out of date; trying again", "signed-out": "Signed out", gone: "Removed", "": "",
   };
   const element = document.getElementById("link");

@@ -2,12 +2,15 @@
 
 import { fill, h } from "./dom.js";
 
-const HEIGHT = 30;
+/** The height of a row: in a narrow window it has two lines. */
+const NARROW = matchMedia("(max-width: 640px)");
+const height = () => (NARROW.matches ? 52 : 30);
 const SPARE = 12;
 
 /**
  * A table. `columns`: `{ name, cell(row) → nodes, sort?(row) → value, numeric? }`; `key(row)` is stable. Returns
- * `{ element, set(rows) }`.
+ * `{ element, set(rows), refresh(find) }`: what `set` costs depends on the number of rows, what `refresh` costs on those in sight; it
+ * shows what `find(key)` returns in place of each, in the order of before.
  */
 export function virtualTable({ label, columns, key, onopen, sort = 0, descending = false }) {
   let rows = [];
@@ -49,17 +52,18 @@ export function virtualTable({ label, columns, key, onopen, sort = 0, descending
   }
 
   const drawn = new Map();
+  let find = () => undefined;
   function draw() {
-    const height = scroller.clientHeight || 400;
-    const first = Math.max(0, Math.floor(scroller.scrollTop / HEIGHT) - SPARE);
-    const last = Math.min(arranged.length, Math.ceil((scroller.scrollTop + height) / HEIGHT) + SPARE);
-    size.style.height = `${arranged.length * HEIGHT}px`;
-    body.style.transform = `translateY(${first * HEIGHT}px)`;
+    const one = height();
+    const first = Math.max(0, Math.floor(scroller.scrollTop / one) - SPARE);
+    const last = Math.min(arranged.length, Math.ceil((scroller.scrollTop + (scroller.clientHeight || 400)) / one) + SPARE);
+    size.style.height = `${arranged.length * one}px`;
+    body.style.transform = `translateY(${first * one}px)`;
     const focused = document.activeElement?.closest?.("[data-row]")?.dataset.row;
     const next = [];
     for (let index = first; index < last; index++) {
-      const row = arranged[index];
-      const id = String(key(row));
+      const id = String(key(arranged[index]));
+      const row = find(key(arranged[index])) ?? arranged[index];
       let known = drawn.get(id);
       if (known?.row !== row) {
         known = { row, element: known?.element ?? newRow(id) };
@@ -101,7 +105,12 @@ export function virtualTable({ label, columns, key, onopen, sort = 0, descending
     element,
     set(next) {
       rows = next;
+      find = () => undefined;
       arrange();
+    },
+    refresh(next) {
+      find = next;
+      draw();
     },
     stop: () => observer.disconnect(),
   };

@@ -1,24 +1,19 @@
 // A SharedWorker: all tabs of the page share one connection for each stream, because HTTP/1.1 allows six to a server.
 
 import { Stream } from "./stream.js";
-import { apply, coalesce, newState, snapshotOf } from "./reduce.js";
+import { apply, batches, newState, snapshotOf } from "./reduce.js";
 
-/** How often a tab gets what has changed, in milliseconds. */
-const INTERVAL = 250;
 const shared = new Map();
 
 function open(path, address) {
-  const one = { state: newState(path), ports: new Set(), waiting: [], link: "", timer: null };
+  const one = { state: newState(path), ports: new Set(), link: "" };
+  one.batches = batches((events) => {
+    for (const port of one.ports) port.postMessage({ path, events });
+  });
   one.stream = new Stream(address, {
     event(event) {
       apply(one.state, event);
-      one.waiting.push(event);
-      one.timer ??= setTimeout(() => {
-        one.timer = null;
-        const events = coalesce(one.waiting);
-        one.waiting = [];
-        for (const port of one.ports) port.postMessage({ path, events });
-      }, INTERVAL);
+      one.batches.add(event);
     },
     state(link) {
       one.link = link;
@@ -33,7 +28,7 @@ function leave(port, path) {
   const one = shared.get(path);
   if (!one?.ports.delete(port) || one.ports.size) return;
   one.stream.close();
-  clearTimeout(one.timer);
+  one.batches.stop();
   shared.delete(path);
 }
 

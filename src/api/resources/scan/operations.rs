@@ -3,7 +3,7 @@
 //! Input: none. Output: an operation for each route. Invariant: every status that a handler answers is
 //! listed.
 
-use super::{Accepted, Outcome, Submission, View};
+use super::{Accepted, Outcome, Retry, Submission, View};
 use crate::{
     api::routing::operation::{Answer, Operation},
     model::progress::ProgressDocument,
@@ -95,6 +95,7 @@ pub(super) fn retries() -> Operation {
              another attempt; the results of the others stay. A group whose repositories could \
              not be listed is listed again. A repository that a policy refuses is not retried.",
         )
+        .query::<Retry>()
         .answers(StatusCode::OK, Answer::json::<Outcome>("The request is durable."))
         .refuses(
             StatusCode::CONFLICT,
