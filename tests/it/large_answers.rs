@@ -200,7 +200,10 @@ async fn a_client_with_too_many_requests_is_refused_and_others_are_served() {
     .await;
     assert!(answer.contains("retry-after: 5"), "{answer}");
     // Another client's document is complete, although nobody reads those that came before it.
-    let document = timeout(2 * PATIENCE, server.get(&path)).await.unwrap().expect(200).json();
+    let answer =
+        server.request(reqwest::Method::GET, &path).timeout(2 * PATIENCE).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let document: Value = answer.json().await.unwrap();
     assert_eq!(document["components"].as_array().unwrap().len(), PACKAGES.0);
 }
 
