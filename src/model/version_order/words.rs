@@ -16,17 +16,20 @@ use std::cmp::Ordering;
 pub(super) struct Ranks {
     /// Words in lower case with their ranks. Words of equal rank are equal.
     known: &'static [(&'static str, i8)],
+    /// The same for words that count only directly before a digit: `1.0b2` is a beta, `1.0-b` is not.
+    letters: &'static [(&'static str, i8)],
     /// The rank of all other words, which are ordered by their letters.
     other: i8,
-    /// Whether a number after a hyphen is less than one after a dot.
     hyphen: Hyphen,
 }
+
+/// What a hyphen before a number does.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hyphen {
     /// As a dot.
     Separates,
-    /// Begins something less than a number after a dot.
+    /// Makes it less than a number after a dot, and ends what is before it: `1.0-1` is `1-1`.
     Descends,
     /// Stands for the word `pre`.
     IsPreRelease,
@@ -52,6 +55,7 @@ pub(super) static USUAL: Ranks = Ranks {
         ("final", 0),
         ("release", 0),
     ],
+    letters: &[],
     other: 1,
     hyphen: Hyphen::Separates,
 };
@@ -59,11 +63,8 @@ pub(super) static USUAL: Ranks = Ranks {
 pub(super) static MAVEN: Ranks = Ranks {
     known: &[
         ("alpha", -5),
-        ("a", -5),
         ("beta", -4),
-        ("b", -4),
         ("milestone", -3),
-        ("m", -3),
         ("rc", -2),
         ("cr", -2),
         ("snapshot", -1),
@@ -74,10 +75,12 @@ pub(super) static MAVEN: Ranks = Ranks {
     ],
     other: 2,
     hyphen: Hyphen::Descends,
+    letters: &[("a", -5), ("b", -4), ("m", -3)],
 };
 
 /// Any word makes a pre-release.
-pub(super) static GEM: Ranks = Ranks { known: &[], other: -1, hyphen: Hyphen::IsPreRelease };
+pub(super) static GEM: Ranks =
+    Ranks { known: &[], letters: &[], other: -1, hyphen: Hyphen::IsPreRelease };
 
 pub(super) static COMPOSER: Ranks = Ranks {
     known: &[
@@ -93,6 +96,7 @@ pub(super) static COMPOSER: Ranks = Ranks {
         ("pl", 1),
         ("patch", 1),
     ],
+    letters: &[],
     // The name of a branch.
     other: -6,
     hyphen: Hyphen::Separates,
@@ -100,13 +104,8 @@ pub(super) static COMPOSER: Ranks = Ranks {
 
 #[derive(Debug, Clone, Copy)]
 enum Part<'a> {
-    Number {
-        digits: &'a str,
-        after_hyphen: bool,
-    },
-    Word(&'a str),
-    /// The word that a hyphen stands for.
-    Pre,
+    Number { digits: &'a str, after_hyphen: bool },
+    Word { text: &'a str, rank: i8 },
 }
 
 pub(super) fn compare(ranks: &Ranks, a: &str, b: &str) -> Ordering {
@@ -116,26 +115,28 @@ pub(super) fn compare(ranks: &Ranks, a: &str, b: &str) -> Ordering {
         if x.is_none() && y.is_none() {
             return Ordering::Equal;
         }
-        let order = ranks.of(x).cmp(&ranks.of(y)).then_with(|| ranks.within(x, y));
+        let order = rank(x).cmp(&rank(y)).then_with(|| ranks.within(x, y));
         if order.is_ne() {
             return order;
         }
     }
 }
 
-impl Ranks {
-    /// The rank of a part: a number ranks above all words.
-    fn of(&self, part: Option<Part<'_>>) -> i8 {
-        match part {
-            None => 0,
-            Some(Part::Number { .. }) => i8::MAX,
-            Some(Part::Pre) => self.word("pre"),
-            Some(Part::Word(word)) => self.word(word),
-        }
+/// The rank of a part: a number ranks above all words.
+fn rank(part: Option<Part<'_>>) -> i8 {
+    match part {
+        None => 0,
+        Some(Part::Number { .. }) => i8::MAX,
+        Some(Part::Word { rank, .. }) => rank,
     }
+}
 
-    fn word(&self, word: &str) -> i8 {
-        let known = self.known.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+impl Ranks {
+    /// The rank of a word; `is_before_digit`: whether a digit follows it directly.
+    fn of(&self, word: &str, is_before_digit: bool) -> i8 {
+        let letters = if is_before_digit { self.letters } else { &[] };
+        let mut known = self.known.iter().chain(letters);
+        let known = known.find(|(known, _)| known.eq_ignore_ascii_case(word));
         known.map_or(self.other, |(_, rank)| *rank)
     }
 
@@ -152,14 +153,10 @@ impl Ranks {
                 };
                 hyphens.then_with(|| numbers(x, y))
             }
-            (Some(Part::Word(x)), Some(Part::Word(y))) if self.word(x) == self.other => {
+            (Some(Part::Word { text: x, rank }), Some(Part::Word { text: y, .. }))
+                if rank == self.other =>
+            {
                 lower(x).cmp(lower(y))
-            }
-            (Some(Part::Pre), Some(Part::Word(word))) if self.word(word) == self.other => {
-                "pre".cmp(word)
-            }
-            (Some(Part::Word(word)), Some(Part::Pre)) if self.word(word) == self.other => {
-                word.cmp("pre")
             }
             _ => Ordering::Equal,
         }
@@ -167,45 +164,56 @@ impl Ranks {
 }
 
 /// The parts of a version, up to its build metadata. Zeros before a word or the end are skipped: `1.0` is `1`.
-struct Parts<'a> {
+struct Parts<'a, 'r> {
     rest: &'a str,
-    hyphen: Hyphen,
+    ranks: &'r Ranks,
     /// How many zeros that follow are known to have a number behind them.
     kept_zeros: usize,
 }
 
-impl<'a> Parts<'a> {
-    fn of(version: &'a str, ranks: &Ranks) -> Self {
+impl<'a, 'r> Parts<'a, 'r> {
+    fn of(version: &'a str, ranks: &'r Ranks) -> Self {
         let version = version.split_once('+').map_or(version, |(version, _)| version);
         let rest = match version.strip_prefix(['v', 'V']) {
-            Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest,
+            Some(rest) if begins_with_digit(rest) => rest,
             _ => version,
         };
-        Self { rest, hyphen: ranks.hyphen, kept_zeros: 0 }
+        Self { rest, ranks, kept_zeros: 0 }
     }
 
     fn part(&mut self) -> Option<Part<'a>> {
         let start = self.rest.find(char::is_alphanumeric).unwrap_or(self.rest.len());
         let (separator, rest) = self.rest.split_at(start);
         let is_hyphen = separator.contains('-');
-        if is_hyphen && self.hyphen == Hyphen::IsPreRelease {
+        if is_hyphen && self.ranks.hyphen == Hyphen::IsPreRelease {
             self.rest = rest;
-            return (!rest.is_empty()).then_some(Part::Pre);
+            let pre = Part::Word { text: "pre", rank: self.ranks.of("pre", false) };
+            return (!rest.is_empty()).then_some(pre);
         }
-        let is_digit = rest.starts_with(|c: char| c.is_ascii_digit());
+        let is_digit = begins_with_digit(rest);
         let end = rest.find(|c: char| !c.is_alphanumeric() || c.is_ascii_digit() != is_digit);
         let (part, rest) = rest.split_at(end.unwrap_or(rest.len()));
         self.rest = rest;
-        match part {
-            "" => None,
-            _ if is_digit => {
-                // From letters to digits is a hyphen too.
-                let after_hyphen = is_hyphen || separator.is_empty();
-                Some(Part::Number { digits: part, after_hyphen })
-            }
-            _ => Some(Part::Word(part)),
+        if part.is_empty() {
+            return None;
         }
+        Some(if is_digit {
+            // From letters to digits is a hyphen too.
+            Part::Number { digits: part, after_hyphen: is_hyphen || separator.is_empty() }
+        } else {
+            Part::Word { text: part, rank: self.ranks.of(part, begins_with_digit(rest)) }
+        })
     }
+
+    /// Whether zeros before this part count: it is a number, and not what a hyphen begins.
+    fn keeps_zeros(&self, part: Option<Part<'_>>) -> bool {
+        let Some(Part::Number { after_hyphen, .. }) = part else { return false };
+        !(after_hyphen && self.ranks.hyphen == Hyphen::Descends)
+    }
+}
+
+fn begins_with_digit(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn is_zero(part: Option<Part<'_>>) -> bool {
@@ -213,7 +221,7 @@ fn is_zero(part: Option<Part<'_>>) -> bool {
     digits.bytes().all(|digit| digit == b'0')
 }
 
-impl<'a> Iterator for Parts<'a> {
+impl<'a> Iterator for Parts<'a, '_> {
     type Item = Part<'a>;
 
     fn next(&mut self) -> Option<Part<'a>> {
@@ -228,11 +236,11 @@ impl<'a> Iterator for Parts<'a> {
         let mut ahead = Parts { rest: self.rest, ..*self };
         let mut zeros = 0;
         let mut behind = ahead.part();
-        while is_zero(behind) {
+        while is_zero(behind) && self.keeps_zeros(behind) {
             zeros += 1;
             behind = ahead.part();
         }
-        if matches!(behind, Some(Part::Number { .. })) {
+        if self.keeps_zeros(behind) {
             self.kept_zeros = zeros;
             return part;
         }
