@@ -74,11 +74,14 @@ async fn a_job_is_followed_from_the_list_to_a_log() {
     assert!(lines[first].starts_with("✗ failed") && lines[first].contains("part-3"), "{lines:#?}");
     assert!(lines[first + 1].starts_with("◑ scanning"), "{lines:#?}");
     assert!(lines[first + 1].contains(" 50% reading files"), "{lines:#?}");
-    for (columns, rows) in [(40, 24), (200, 50), (80, 24)] {
+    for (columns, rows) in [(200, 50), (40, 24), (80, 24)] {
         terminal.resize_to(columns, rows);
         terminal.shows("? help").await;
         terminal.shows("part-3").await;
     }
+    // A narrow terminal has no room for this: the frame is new. (A key at the very moment of a
+    // resize is read with the next key.)
+    terminal.shows("of 9").await;
 
     terminal.type_in("/part-7");
     terminal.shows("Filter: part-7").await;
@@ -282,15 +285,15 @@ say('failed', error_message='why ' + evil, **{'git_url': evil})
     terminal.shows("✗ failed 1").await;
     terminal.type_in(ENTER);
     terminal.shows("why \\u{1b}[2J").await;
-    for columns in [40, 200, 80] {
+    for columns in [40, 80, 200] {
         terminal.resize_to(columns, 24);
-        terminal.shows("✗ failed").await;
+        // The bar of a job whose repositories all failed.
+        terminal.shows(&"▚".repeat(usize::from(columns))).await;
         assert!(terminal.lines()[0].starts_with("scanwatch http://127"), "{:#?}", terminal.lines());
     }
     terminal.type_in(ENTER);
     terminal.shows("log \\u{1b}[2J\\u{1b}]0;title\\u{7}\\u{202e}\\u{200b}e").await;
     assert!(terminal.lines()[0].starts_with("scanwatch http://127"), "{:#?}", terminal.lines());
-    terminal.resize_to(120, 24);
     terminal.type_in("qqj");
     terminal.type_in(ENTER);
     terminal.shows("\\u{1b}[2Jname\\u{202e}群").await;

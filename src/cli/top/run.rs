@@ -69,7 +69,8 @@ pub(super) async fn run(client: &Client, job: Option<JobId>) -> Result<Exit, Cli
                     Some(key) => keyboard::press(&mut app, key, Utc::now()),
                     None => continue,
                 },
-                Some(Event::Resize(..)) => Vec::new(),
+                // The terminal may have cut what it shows, and have its old size again.
+                Some(Event::Resize(..)) => vec![Effect::Redraw],
                 Some(_) => continue,
                 // The terminal is closed.
                 None => return Ok(Exit::Interrupted),
