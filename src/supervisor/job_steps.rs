@@ -72,6 +72,8 @@ pub(super) enum Step {
 pub(super) enum After {
     Cancel(oneshot::Sender<Cancelled>),
     Vanish,
+    /// A retry of a job whose final state is being written.
+    Retry(Option<FailureKind>, oneshot::Sender<Retried>),
 }
 
 /// The outcome of a step.

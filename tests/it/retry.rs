@@ -2,9 +2,10 @@
 
 use crate::support::{
     files,
-    server::{Setup, TestServer},
+    rounds::rounds,
+    server::{Setup, TestServer, is_final},
     sse::EventStream,
-    wait::PATIENCE,
+    wait::{PATIENCE, within},
 };
 use serde_json::{Value, json};
 
@@ -56,6 +57,30 @@ async fn only_failures_are_scanned_again() {
     let master = files::json(&server.job_folder(&job).join("master.json")).unwrap();
     assert_eq!(master["failed_repositories"], json!([]), "{master:#}");
     assert!(master["completed_at"].is_string(), "{master:#}");
+}
+
+/// Breaks if a client that has just seen a job finish is told that it has not finished.
+#[tokio::test]
+async fn a_finished_job_can_be_retried_as_soon_as_it_is_seen() {
+    let (server, job) = with_a_failed_part().await;
+    for round in 0..rounds(40_u32) {
+        retry(&server, &job, 200).await;
+        let summary = format!("/scan/{job}?view=summary");
+        within(PATIENCE, "it is finished again", async || {
+            loop {
+                // Without a pause, so that the final state is seen as soon as it is published.
+                let document = server.get(&summary).await.expect(200).json();
+                if is_final(&document) {
+                    assert_eq!(
+                        document["status"], "completed_with_errors",
+                        "{round}: {document:#}"
+                    );
+                    return true;
+                }
+            }
+        })
+        .await;
+    }
 }
 
 /// Breaks if a job can be retried twice at once, or if a retry with nothing to do looks like one

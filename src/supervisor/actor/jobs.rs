@@ -98,6 +98,10 @@ impl Actor {
             Some(Retried::Stopped)
         } else if self.steps.is_leaving(id) {
             Some(Retried::Gone)
+        } else if self.jobs.get(id).is_some_and(|job| job.finished) {
+            // Clients may know the final state before the loop knows that it is written.
+            self.push(id, Step::Master(vec![After::Retry(cause, answer)]));
+            return;
         } else {
             self.jobs.contains_key(id).then_some(Retried::Running)
         };
@@ -315,6 +319,11 @@ impl Actor {
                     });
                 }
                 After::Vanish => self.vanish(id),
+                // The final state could not be written.
+                After::Retry(_, answer) if self.jobs.contains_key(id) => {
+                    let _ = answer.send(Retried::Running);
+                }
+                After::Retry(cause, answer) => self.retry(id, cause, answer),
             }
         }
     }
