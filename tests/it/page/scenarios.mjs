@@ -18,6 +18,7 @@ const basics = {
     await accessible(page, "what has changed");
     await page.getByLabel("Kind of change").selectOption("added");
     await page.locator("tr[data-row]").filter({ hasText: "moved" }).waitFor({ state: "detached" });
+    await page.locator("tr[data-row]").nth(1).waitFor();
     assert.equal(await page.locator("tr[data-row]").count(), 2);
     assert.match(page.url(), /with=[0-9a-f-]{36}&change=added$/);
     await page.reload();
