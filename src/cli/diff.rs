@@ -10,7 +10,7 @@ use super::{
     output::{self, printable},
     table,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use serde::Deserialize;
 
 const HEADINGS: [&str; 6] = ["REPOSITORY", "CHANGE", "ECOSYSTEM", "PACKAGE", "BEFORE", "AFTER"];
@@ -75,7 +75,7 @@ pub(super) fn run(args: &DiffArgs) -> Exit {
         let change = args.change.and_then(|change| change.to_possible_value());
         let parameters = [
             ("with", Some(before.as_str())),
-            ("change", change.as_ref().map(|value| value.get_name())),
+            ("change", change.as_ref().map(PossibleValue::get_name)),
         ];
         let path = format!("/scan/{after}/diff");
         let last = each_page(client, &path, &parameters, |document, page: &Page, is_first| {
@@ -102,11 +102,12 @@ fn report(page: &Page) {
         (page.repositories_missing, "not completed in both jobs, and not compared"),
     ];
     let others = counts.iter().filter(|(count, _)| *count > 0);
-    let others: String = others.map(|(count, what)| format!("; {count} {what}")).collect();
+    let others: Vec<_> = others.map(|(count, what)| format!("; {count} {what}")).collect();
     let Page { added, removed, changed, repositories_compared, .. } = page;
     output::print_message(&format!(
         "{added} packages added, {removed} removed, {changed} changed in {repositories_compared} \
-         repositories{others}"
+         repositories{}",
+        others.concat(),
     ));
 }
 

@@ -236,21 +236,20 @@ struct Current {
 impl Producer for Pages {
     fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         let until = Instant::now() + TURN;
-        let found = match &mut self.found {
-            Some(found) => found,
-            None => {
-                if self.cancellation.is_cancelled() {
-                    return Err(Aborted);
-                }
-                if !self.index.advance(until)? {
-                    return Ok(true);
-                }
-                let rows = self.index.index.search(&self.query, &self.page.range());
-                let [begin, end] = frame(&self.index, self.page, &rows);
-                piece.extend_from_slice(begin.as_bytes());
-                let rows = rows.rows.into_iter();
-                self.found.insert(Found { rows, current: None, end, commas: false })
+        let found = if let Some(found) = &mut self.found {
+            found
+        } else {
+            if self.cancellation.is_cancelled() {
+                return Err(Aborted);
             }
+            if !self.index.advance(until)? {
+                return Ok(true);
+            }
+            let rows = self.index.index.search(&self.query, &self.page.range());
+            let [begin, end] = frame(&self.index, self.page, &rows);
+            piece.extend_from_slice(begin.as_bytes());
+            let rows = rows.rows.into_iter();
+            self.found.insert(Found { rows, current: None, end, commas: false })
         };
         while piece.len() < PIECE {
             let Some(row) = found.rows.next() else {
@@ -283,13 +282,11 @@ fn open(index: &Indexing, results: &Results, row: &FoundRow) -> Result<Current, 
     let Indexing { index, job, .. } = index;
     let status = job.repository(row.repository).ok_or(Aborted)?;
     let file = results.open(job.id(), row.repository).map_err(|_| Aborted)?;
-    match file.filter(|file| file.signature() == row.file) {
-        Some(file) => Ok(Current { repository: row.repository, name: status.display_name(), file }),
-        None => {
-            index.invalidate(row.repository);
-            Err(Aborted)
-        }
-    }
+    let Some(file) = file.filter(|file| file.signature() == row.file) else {
+        index.invalidate(row.repository);
+        return Err(Aborted);
+    };
+    Ok(Current { repository: row.repository, name: status.display_name(), file })
 }
 
 /// The text before and after the packages.

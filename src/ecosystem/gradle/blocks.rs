@@ -147,8 +147,10 @@ impl Block {
         match (self, name) {
             // Without a name it is the block of a loop or a condition, after its bracket.
             (Self::Ignored | Self::OwnPlugins | Self::Plugins | Self::Constraints, _)
-            | (Self::Dependencies | Self::UsualDependencies, None) => self,
-            (Self::Imports | Self::Managed, None) => self,
+            | (
+                Self::Dependencies | Self::UsualDependencies | Self::Imports | Self::Managed,
+                None,
+            ) => self,
             (Self::Imports | Self::Managed, Some(_)) => Self::Ignored,
             (Self::Management, _) => Self::of_management(name),
             _ if words.iter().any(|word| MANAGEMENT.contains(word)) => match name {

@@ -51,7 +51,7 @@ impl Version {
             (parsed.epoch, rest) = (is_number(epoch).then(|| epoch.to_owned())?, release);
         }
         loop {
-            parsed.release.push(number(&mut rest).filter(|digits| !digits.is_empty())?);
+            parsed.release.push(Some(number(&mut rest)).filter(|digits| !digits.is_empty())?);
             match rest.strip_prefix('.') {
                 Some(next) if next.starts_with(|c: char| c.is_ascii_digit()) => rest = next,
                 _ => break,
@@ -75,16 +75,16 @@ impl Version {
                 ("c", 2),
             ],
         ) {
-            parsed.pre = Some((rank, number(&mut rest)?));
+            parsed.pre = Some((rank, number(&mut rest)));
         }
         if is_implicit(rest) {
             rest = &rest[1..];
-            parsed.post = Some(number(&mut rest)?);
+            parsed.post = Some(number(&mut rest));
         } else if word(&mut rest, &[("post", 0), ("rev", 0), ("r", 0)]).is_some() {
-            parsed.post = Some(number(&mut rest)?);
+            parsed.post = Some(number(&mut rest));
         }
         if word(&mut rest, &[("dev", 0)]).is_some() {
-            parsed.dev = Some(number(&mut rest)?);
+            parsed.dev = Some(number(&mut rest));
         }
         rest.is_empty().then_some(parsed)
     }
@@ -148,9 +148,9 @@ fn word(rest: &mut &str, words: &[(&str, u8)]) -> Option<u8> {
 }
 
 /// Takes digits, which may be none.
-fn number(rest: &mut &str) -> Option<String> {
+fn number(rest: &mut &str) -> String {
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     let (digits, behind) = rest.split_at(end);
     *rest = behind;
-    Some(digits.to_owned())
+    digits.to_owned()
 }

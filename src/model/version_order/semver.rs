@@ -1,4 +1,4 @@
-//! Semantic Versioning 2.0.0, section 11 ("Precedence"), for as many numbers as there are: NuGet has four, a tag of an
+//! Semantic Versioning 2.0.0, section 11 ("Precedence"), for as many numbers as there are: `NuGet` has four, a tag of an
 //! action one.
 //!
 //! Input: two versions. Output: their order. Invariants: a text whose release is not made of numbers is older than all
@@ -7,7 +7,7 @@
 use super::{is_number, lower, numbers, words};
 use std::cmp::Ordering;
 
-/// Whether letters of a pre-release differ by case. Source for NuGet: "Package versioning", comparison ignores case.
+/// Whether letters of a pre-release differ by case. Source for `NuGet`: "Package versioning", comparison ignores case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Case {
     Matters,
