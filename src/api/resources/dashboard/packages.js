@@ -29,7 +29,6 @@ export function view(main, { job, parameters }) {
     abort.abort();
     abort = new AbortController();
     page = next;
-    if (!name.value && !range.value && !ecosystem.value) return text(said, "");
     if (page === 1) {
       fill(list);
       shown.length = 0;
@@ -46,7 +45,8 @@ export function view(main, { job, parameters }) {
           h("td.name", null, h("a", { href: repositoryAddress(job, one), dir: "auto" }, one.repo_name)), h("td.name", { dir: "auto" }, one.name), h("td", null, one.version ?? one.specifier ?? "—"), h("td", null, one.scope ?? "—", one.direct ? " · direct" : ""), h("td.name", { dir: "auto" }, one.file, one.line ? `:${one.line}` : "")));
       }
       shown.push(...answer.packages.map((one) => `${one.ecosystem} ${one.version ?? one.specifier ?? "without a version"}`));
-      drawBars(chart, "What is listed, by ecosystem and version", countsOf(shown));
+      if (whole.checked && name.value) drawBars(chart, "What is listed, by ecosystem and version", countsOf(shown));
+      else drawBars(chart, "Packages found, by ecosystem", Object.entries(answer.by_ecosystem).sort(([, x], [, y]) => y - x), { selected: ecosystem.value, onselect: select });
       more.hidden = page >= answer.total_pages;
       const unordered = answer.without_version ? `; ${number(answer.without_version)} more have no exact version to compare` : "";
       text(said, `${number(answer.total)} found in ${number(answer.repositories_found)} of ${number(answer.repositories_searched)} repositories${unordered}.`);
@@ -55,6 +55,10 @@ export function view(main, { job, parameters }) {
     } catch (error) {
       if (error.name !== "AbortError") text(said, error.message);
     }
+  }
+  function select(one) {
+    ecosystem.value = one;
+    void find(1);
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
