@@ -4,7 +4,7 @@
 //!
 //! Comparators (`<`, `<=`, `>`, `>=`, `=`, `!=`) that are separated by commas or blanks must all hold; of alternatives,
 //! separated by `|` or `||`, one. A version without an operator means equal, `*` any version. Invariants: at most
-//! [`MOST`] comparators.
+//! 64 comparators.
 
 use super::{
     ecosystem::AnyEcosystem,
