@@ -104,7 +104,9 @@ async fn a_scan_without_a_server_leaves_no_lines() {
     files::write(
         &home.path().join("settings.toml"),
         format!(
-            "[scanner]\ncommand = [\"/bin/sh\", \"{}\"]\n[[forges]]\nkind = \"gitlab\"\nurl = \"{}\"\n",
+            // Little, so that a nearly full disk delays no scan.
+            "[scanner]\ncommand = [\"/bin/sh\", \"{}\"]\n[limits]\nmax_fetch_bytes = 1000000\n\
+             [[forges]]\nkind = \"gitlab\"\nurl = \"{}\"\n",
             scanner.display(),
             forge.base()
         ),
