@@ -18,7 +18,7 @@ pub(super) use entry::{JobEntry, JobRow};
 use super::{
     follow::ChangeSource,
     ledger::{Ledger, MAX_SUPERSEDED},
-    messages::{EventId, Message, MessageBatch, Payload, Then, end_message, job_message},
+    messages::{EventId, Message, MessageBatch, Payload, Then, end_message, listed_job_message},
     pieces::{Kept, PIECE, PieceReader},
     sorted_jobs::{Counts, SortedJobs},
     versions::Versions,
@@ -302,7 +302,7 @@ impl ChangeSource for JobIndex {
                 Message::small("end", id, end_message(&row.facts))
             } else {
                 let seconds = row.elapsed.seconds(now);
-                Message::small("job", id, job_message(&row.facts, seconds))
+                Message::small("job", id, listed_job_message(&row.facts, seconds))
             };
             room = room.saturating_sub(message.weight());
             messages.push(message);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{progress::JobFacts, time};
 use bytes::{Bytes, BytesMut};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::{self, Write};
 
 /// The position of a reader: the run of the server, and a version within it.
@@ -226,6 +226,18 @@ pub(super) enum Then {
 }
 
 pub(super) fn job_message(facts: &JobFacts, elapsed_seconds: u64) -> Vec<u8> {
+    job(facts, elapsed_seconds).to_string().into_bytes()
+}
+
+/// The same in a stream of all jobs, whose readers may not know the job yet.
+pub(super) fn listed_job_message(facts: &JobFacts, elapsed_seconds: u64) -> Vec<u8> {
+    let mut message = job(facts, elapsed_seconds);
+    message["git_url"] = facts.url.as_deref().unwrap_or_default().into();
+    message["created_at"] = time::format(facts.created_at()).into();
+    message.to_string().into_bytes()
+}
+
+fn job(facts: &JobFacts, elapsed_seconds: u64) -> Value {
     json!({
         "job_id": facts.id,
         "status": facts.state,
@@ -234,8 +246,6 @@ pub(super) fn job_message(facts: &JobFacts, elapsed_seconds: u64) -> Vec<u8> {
         "eta_seconds": facts.eta_seconds(elapsed_seconds),
         "completed_at": facts.completed_at.map(time::format),
     })
-    .to_string()
-    .into_bytes()
 }
 
 pub(super) fn end_message(facts: &JobFacts) -> Vec<u8> {

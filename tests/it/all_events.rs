@@ -65,9 +65,10 @@ async fn all_jobs_are_reported_from_start_to_end() {
         assert!(reported.iter().all(|event| event.name == "job"), "{reported:#?}");
         let last = &reported.last().unwrap().data;
         assert_eq!(last["status"], "completed");
-        for member in ["summary", "elapsed_time_seconds", "completed_at"] {
+        for member in ["summary", "elapsed_time_seconds", "completed_at", "git_url", "created_at"] {
             assert!(!last[member].is_null(), "{member} in {last:#}");
         }
+        assert_eq!(last["git_url"], format!("https://github.com/acme/{name}.git"));
         assert_eq!(end.data["status"], "completed");
         assert_eq!(end.data["summary"]["completed"], 1);
     }
