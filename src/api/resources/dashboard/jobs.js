@@ -143,7 +143,7 @@ export function view(main, { parameters }) {
       live = state;
       for (const { event, data } of events) {
         if (event !== "end") continue;
-        announce(`Job ${data.group_url ?? data.job_id}: ${data.status}`);
+        announce(`Job ${state.jobs.get(data.job_id)?.git_url || data.job_id}: ${data.status}`);
       }
       drawTabs();
       if (isPlain()) {
@@ -203,6 +203,9 @@ export function view(main, { parameters }) {
   };
 }
 
+/** The end of an id: the beginnings of ids are times, and those of one day are alike. Commands find a job by it, too. */
+const ending = (id) => (id.length > 16 ? `…${id.slice(-12)}` : id);
+
 const placesOf = (jobs) => new Map(jobs.filter((job) => job.queue_position).map((job) => [job.job_id, job.queue_position]));
 
 const CELL = { role: "cell" };
@@ -219,7 +222,7 @@ function jobRow(job, waits) {
     h("td", CELL, number(job.total_repositories), job.failed_repositories ? h("span.failed", null, " · ", h("span", { "aria-hidden": "true" }, "✗ "), `${number(job.failed_repositories)} failed`) : ""),
     h("td", CELL, h("time", { datetime: job.created_at, title: job.created_at, "data-since": job.created_at }, ago(job.created_at))),
     h("td", CELL, job.status === "pending" ? "—" : h("span", { "data-took": job.status === "running" ? job.created_at : null }, took(job))),
-    h("td.id", CELL, job.job_id),
+    h("td.id", { ...CELL, title: job.job_id }, ending(job.job_id)),
   );
 }
 
