@@ -89,6 +89,8 @@ fn maven_versions() {
     ascending(
         "maven",
         &[
+            "0-10.2",
+            "0.1",
             "1-alpha-1 1-a1 1.0-alpha-1",
             "1-beta",
             "1-milestone-1 1.0-M1",

@@ -169,6 +169,8 @@ struct Parts<'a, 'r> {
     ranks: &'r Ranks,
     /// How many zeros that follow are known to have a number behind them.
     kept_zeros: usize,
+    /// Whether a part was read.
+    begun: bool,
 }
 
 impl<'a, 'r> Parts<'a, 'r> {
@@ -178,7 +180,7 @@ impl<'a, 'r> Parts<'a, 'r> {
             Some(rest) if begins_with_digit(rest) => rest,
             _ => version,
         };
-        Self { rest, ranks, kept_zeros: 0 }
+        Self { rest, ranks, kept_zeros: 0, begun: false }
     }
 
     fn part(&mut self) -> Option<Part<'a>> {
@@ -190,6 +192,9 @@ impl<'a, 'r> Parts<'a, 'r> {
             let pre = Part::Word { text: "pre", rank: self.ranks.of("pre", false) };
             return (!rest.is_empty()).then_some(pre);
         }
+        // From letters to digits is a hyphen too.
+        let after_hyphen = is_hyphen || (separator.is_empty() && self.begun);
+        self.begun = true;
         let is_digit = begins_with_digit(rest);
         let end = rest.find(|c: char| !c.is_alphanumeric() || c.is_ascii_digit() != is_digit);
         let (part, rest) = rest.split_at(end.unwrap_or(rest.len()));
@@ -198,8 +203,7 @@ impl<'a, 'r> Parts<'a, 'r> {
             return None;
         }
         Some(if is_digit {
-            // From letters to digits is a hyphen too.
-            Part::Number { digits: part, after_hyphen: is_hyphen || separator.is_empty() }
+            Part::Number { digits: part, after_hyphen }
         } else {
             Part::Word { text: part, rank: self.ranks.of(part, begins_with_digit(rest)) }
         })
