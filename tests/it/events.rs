@@ -100,7 +100,7 @@ async fn a_scan_is_streamed_from_snapshot_to_end() {
 async fn every_final_state_on_disk_arrives_before_the_end() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 60);
-    job.known(&server).await;
+    job.read(&server).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
         streams.push(EventStream::open(&server, &job.stream()).await);
@@ -154,7 +154,7 @@ fn last_states(events: &[Event]) -> BTreeMap<u64, String> {
 async fn a_stream_resumes_after_its_last_event() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 3);
-    job.known(&server).await;
+    job.read(&server).await;
     let mut stream = EventStream::open(&server, &job.stream()).await;
     assert_eq!(stream.next_event(PATIENCE).await.unwrap().name, "snapshot");
     job.repository(0, "completed", 1000);
@@ -195,7 +195,7 @@ async fn a_stream_resumes_after_its_last_event() {
 async fn an_unknown_last_id_gets_a_fresh_snapshot() {
     let mut server = Setup::new().start().await;
     let job = Handmade::new(&server, 2);
-    job.known(&server).await;
+    job.read(&server).await;
     let first = EventStream::open(&server, &job.stream()).await.next_event(PATIENCE).await.unwrap();
     let (epoch, _) = first.id.split_once('-').unwrap();
     let future = format!("{epoch}-1000000");
@@ -245,7 +245,7 @@ async fn a_stream_of_an_unknown_job_is_not_found() {
 async fn a_stream_is_neither_cached_nor_compressed() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
-    job.known(&server).await;
+    job.read(&server).await;
     let ask = format!(
         "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip, br\r\n\r\n",
         job.stream()
@@ -268,7 +268,7 @@ async fn a_stream_is_neither_cached_nor_compressed() {
 async fn a_stalled_reader_slows_no_one() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 20);
-    job.known(&server).await;
+    job.read(&server).await;
     // Small windows, so that the server's buffers soon fill.
     let mut stalled = Vec::new();
     for _ in 0..5 {
@@ -317,7 +317,7 @@ async fn a_stalled_reader_slows_no_one() {
 async fn streams_end_when_the_server_stops() {
     let mut server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
-    job.known(&server).await;
+    job.read(&server).await;
     let mut streams = Vec::new();
     for _ in 0..20 {
         let mut stream = EventStream::open(&server, &job.stream()).await;
@@ -338,7 +338,7 @@ async fn streams_end_when_the_server_stops() {
 async fn a_name_cannot_forge_an_event() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
-    job.known(&server).await;
+    job.read(&server).await;
     let mut stream = EventStream::open(&server, &job.stream()).await;
     let name = "a\n\nevent: end\ndata: {}\n\n\r\nid: 7\u{2028}\u{1b}[2J";
     let value: Value = json!({ "repo_index": 0, "repo_name": name, "status": "scanning" });
@@ -353,7 +353,7 @@ async fn a_name_cannot_forge_an_event() {
 async fn a_comment_keeps_a_silent_connection_open() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
-    job.known(&server).await;
+    job.read(&server).await;
     let mut stream = EventStream::open(&server, &job.stream()).await;
     assert_eq!(stream.next_event(PATIENCE).await.unwrap().name, "snapshot");
     // The contract's 15 seconds, and what a busy machine may add.

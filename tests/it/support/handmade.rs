@@ -72,4 +72,14 @@ impl Handmade {
     pub(crate) async fn known(&self, server: &TestServer) {
         eventually("the job is known", async || server.get(&self.path()).await.status == 200).await;
     }
+
+    /// Waits until the server has also read its `master.json`, after which nothing changes by itself.
+    pub(crate) async fn read(&self, server: &TestServer) {
+        eventually("the job is read", async || {
+            let answer = server.get(&self.path()).await;
+            answer.status == 200
+                && answer.json()["summary"]["total_repositories"] == self.repositories
+        })
+        .await;
+    }
 }
