@@ -21,7 +21,6 @@ use crate::{
             route::{Access, Call, Route},
             template::Template,
         },
-        state::Api,
     },
     live::LiveJob,
     model::{RepoState, ecosystem::AnyEcosystem, version_order},
@@ -30,7 +29,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
     time::Instant,
 };
 use warp::{Filter, http::StatusCode, reply::Response};
@@ -156,8 +154,7 @@ async fn diff(call: Call<1>, query: Comparison) -> Result<Response, ApiError> {
     let failure = Failure::default();
     let (default, most) = PER_PAGE;
     let comparing = Comparing {
-        before: indexing(api, &before, &failure),
-        after: indexing(api, &after, &failure),
+        sides: Some([&before, &after].map(|job| Indexing::of(api, job, &failure))),
         cancellation,
         only: query.change,
         page: Page::new(query.page, query.per_page, default, most),
@@ -171,19 +168,10 @@ async fn diff(call: Call<1>, query: Comparison) -> Result<Response, ApiError> {
     response.map_err(|error| error.unwrap_or_else(|| failure.take(|| unread(api, after.id()))))
 }
 
-fn indexing(api: &Api, job: &Arc<LiveJob>, failure: &Failure) -> Indexing {
-    Indexing {
-        indexes: Arc::clone(&api.packages),
-        index: api.packages.of(job),
-        job: Arc::clone(job),
-        failure: failure.clone(),
-    }
-}
-
 /// A comparison that is made before it is sent.
 struct Comparing {
-    before: Indexing,
-    after: Indexing,
+    /// Before and after, until they are compared: a client that reads slowly does not keep the indexes in memory.
+    sides: Option<[Indexing; 2]>,
     cancellation: Cancellation,
     only: Option<Change>,
     page: Page,
@@ -226,23 +214,17 @@ impl Producer for Comparing {
 }
 
 impl Comparing {
-    /// Compares until the time is over; returns whether the comparison is complete, whose text then begins.
+    /// Compares until `until` has passed; returns whether the comparison is complete, whose text then begins.
     fn compare(&mut self, until: Instant, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         if self.cancellation.is_cancelled() {
             return Err(Aborted);
         }
-        if self.pairs.is_none() {
-            if !(self.before.advance(until)? && self.after.advance(until)?) {
-                return Ok(false);
-            }
-            self.pairs = Some(pairs(&self.before.job, &self.after.job));
+        let Some(sides) = self.sides.take() else { return Err(Aborted) };
+        if !self.compare_sides(&sides, until)? {
+            self.sides = Some(sides);
+            return Ok(false);
         }
-        while let Some(pair) = self.pairs.as_mut().and_then(VecDeque::pop_front) {
-            self.compare_pair(pair);
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-        }
+        drop(sides);
         self.differences.place = Some(self.page.place(self.total));
         let rows = std::mem::take(&mut self.differences.changes);
         // Serialization cannot fail: the keys are texts and the numbers are integers.
@@ -253,13 +235,29 @@ impl Comparing {
         Ok(true)
     }
 
-    fn compare_pair(&mut self, pair: Pair) {
+    /// Compares pairs until `until` has passed; returns whether all are compared.
+    fn compare_sides(&mut self, sides: &[Indexing; 2], until: Instant) -> Result<bool, Aborted> {
+        if self.pairs.is_none() {
+            let [before, after] = sides;
+            if !(before.advance(until)? && after.advance(until)?) {
+                return Ok(false);
+            }
+            self.pairs = Some(pairs(&before.job, &after.job));
+        }
+        while let Some(pair) = self.pairs.as_mut().and_then(VecDeque::pop_front) {
+            self.compare_pair(sides, pair);
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn compare_pair(&mut self, [before, after]: &[Indexing; 2], pair: Pair) {
         let mut packages: BTreeMap<(String, String), Versions> = BTreeMap::new();
         let mut ecosystems = HashMap::new();
         let mut is_known = true;
-        for (is_after, of, side) in
-            [(false, &self.before, pair.before), (true, &self.after, pair.after)]
-        {
+        for (is_after, of, side) in [(false, before, pair.before), (true, after, pair.after)] {
             let Some((index, _)) = side else { continue };
             is_known &= of.index.packages(index, |ecosystem, name, version| {
                 let key = (ecosystem.as_str().to_owned(), name.to_owned());

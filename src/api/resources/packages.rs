@@ -19,6 +19,7 @@ use crate::{
             route::{Access, Call, Route},
             template::Template,
         },
+        state::Api,
     },
     live::{
         FoundRow, FoundRows, LiveJob, PackageIndex, PackageIndexes, PackageQuery, Results,
@@ -31,14 +32,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 use warp::{Filter, http::StatusCode, reply::Response};
 
 /// The default and the maximum size of a page of packages.
 const PER_PAGE: (usize, usize) = (100, 1_000);
-/// How long one step reads.
+/// How long one step takes.
 pub(super) const TURN: Duration = Duration::from_millis(50);
 /// How many of the repositories that were not searched an answer names.
 const NAMED: usize = 100;
@@ -131,12 +132,8 @@ async fn packages(call: Call<1>, search: Search) -> Result<Response, ApiError> {
     let (default, most) = PER_PAGE;
     let failure = Failure::default();
     let pages = Pages {
-        index: Indexing {
-            indexes: Arc::clone(&api.packages),
-            index: api.packages.of(&job),
-            job: Arc::clone(&job),
-            failure: failure.clone(),
-        },
+        index: Some(Indexing::of(api, &job, &failure)),
+        job: Arc::clone(&job),
         results: Arc::clone(&api.results),
         cancellation,
         query: PackageQuery {
@@ -172,21 +169,29 @@ impl Failure {
 
 /// The index of a job, which may not be complete yet.
 pub(super) struct Indexing {
-    pub(super) indexes: Arc<PackageIndexes>,
+    indexes: Arc<PackageIndexes>,
     pub(super) index: Arc<PackageIndex>,
     pub(super) job: Arc<LiveJob>,
-    pub(super) failure: Failure,
+    failure: Failure,
 }
 
 impl Indexing {
+    pub(super) fn of(api: &Api, job: &Arc<LiveJob>, failure: &Failure) -> Self {
+        Self {
+            indexes: Arc::clone(&api.packages),
+            index: api.packages.of(job),
+            job: Arc::clone(job),
+            failure: failure.clone(),
+        }
+    }
+
     /// Extends the index; returns whether it is complete.
     pub(super) fn advance(&self, until: Instant) -> Result<bool, Aborted> {
         let done = self.indexes.advance(&self.job, &self.index, until);
         done.map_err(|error| match error {
             Unindexed::TooLarge => self.failure.set(ApiError::Unavailable {
-                detail: format!("The packages cannot be searched: {error}; use the results as CSV")
-                    .into(),
-                retry_after: None,
+                detail: format!("The packages cannot be searched now: {error}").into(),
+                retry_after: Some(5),
             }),
             Unindexed::Io(_) => Aborted,
         })
@@ -208,7 +213,9 @@ impl Indexing {
 
 /// A page that is read while it is sent.
 struct Pages {
-    index: Indexing,
+    /// Until the rows are found: a client that reads slowly does not keep the index in memory.
+    index: Option<Indexing>,
+    job: Arc<LiveJob>,
     results: Arc<Results>,
     cancellation: Cancellation,
     query: PackageQuery,
@@ -219,6 +226,7 @@ struct Pages {
 
 /// The rows of a page, and how far they are sent.
 struct Found {
+    index: Weak<PackageIndex>,
     rows: std::vec::IntoIter<FoundRow>,
     current: Option<Current>,
     /// The text after the packages.
@@ -242,14 +250,16 @@ impl Producer for Pages {
             if self.cancellation.is_cancelled() {
                 return Err(Aborted);
             }
-            if !self.index.advance(until)? {
+            let Some(indexing) = &self.index else { return Err(Aborted) };
+            if !indexing.advance(until)? {
                 return Ok(true);
             }
-            let rows = self.index.index.search(&self.query, &self.page.range());
-            let [begin, end] = frame(&self.index, self.page, &rows);
+            let rows = indexing.index.search(&self.query, &self.page.range());
+            let [begin, end] = frame(indexing, self.page, &rows);
             piece.extend_from_slice(begin.as_bytes());
-            let rows = rows.rows.into_iter();
-            self.found.insert(Found { rows, current: None, end, commas: false })
+            let (index, rows) = (Arc::downgrade(&indexing.index), rows.rows.into_iter());
+            self.index = None;
+            self.found.insert(Found { index, rows, current: None, end, commas: false })
         };
         while piece.len() < PIECE {
             let Some(row) = found.rows.next() else {
@@ -260,7 +270,7 @@ impl Producer for Pages {
                 if self.cancellation.is_cancelled() {
                     return Err(Aborted);
                 }
-                found.current = Some(open(&self.index, &self.results, &row)?);
+                found.current = Some(open(&found.index, &self.job, &self.results, &row)?);
             }
             let Some(current) = &mut found.current else { return Err(Aborted) };
             let text = current.file.package(row.place).map_err(|_| Aborted)?;
@@ -278,12 +288,18 @@ impl Producer for Pages {
 }
 
 /// Opens the result of a row. If it is another one than that of the index, the next request indexes it again.
-fn open(index: &Indexing, results: &Results, row: &FoundRow) -> Result<Current, Aborted> {
-    let Indexing { index, job, .. } = index;
+fn open(
+    index: &Weak<PackageIndex>,
+    job: &LiveJob,
+    results: &Results,
+    row: &FoundRow,
+) -> Result<Current, Aborted> {
     let status = job.repository(row.repository).ok_or(Aborted)?;
     let file = results.open(job.id(), row.repository).map_err(|_| Aborted)?;
     let Some(file) = file.filter(|file| file.signature() == row.file) else {
-        index.invalidate(row.repository);
+        if let Some(index) = index.upgrade() {
+            index.invalidate(row.repository);
+        }
         return Err(Aborted);
     };
     Ok(Current { repository: row.repository, name: status.display_name(), file })

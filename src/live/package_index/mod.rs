@@ -4,9 +4,9 @@
 //! name, an ecosystem, a range of versions, and where they are in the result files; what a repository has.
 //!
 //! Invariants: an index is built on the first request, in steps, and extended when further repositories are completed;
-//! it is dropped after a minute without a request, or if it is the one that was not requested for the longest time and all
-//! together have more than [`BUDGET`]; a result with one invalid package has none. An index that alone has more
-//! than the budget is refused.
+//! it is dropped after a minute without a request, or to make room, the one first that was not requested for the longest
+//! time; all together have at most [`BUDGET`]. One that a request uses stays; a request that needs more room than there is
+//! is refused. A result with one invalid package has none.
 
 mod interner;
 mod reader;
@@ -65,7 +65,7 @@ struct Content {
 /// Why an index has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unindexed {
-    #[error("the packages of the job need more than {} MiB of memory to search", BUDGET >> 20)]
+    #[error("the indexes of this and other searches need more than {} MiB of memory", BUDGET >> 20)]
     TooLarge,
     #[error("a result cannot be read")]
     Io(#[from] io::Error),
@@ -98,7 +98,7 @@ impl PackageIndexes {
         Arc::clone(&entry.index)
     }
 
-    /// Reads results until the index is complete or the time is over; returns whether it is complete. Blocks.
+    /// Reads results until the index is complete or `until` has passed; returns whether it is complete. Blocks.
     ///
     /// # Errors
     /// If a result cannot be read for lack of resources, or the index would be too large.
@@ -114,37 +114,44 @@ impl PackageIndexes {
         let done = reader.read(job.id(), &self.results, table, until, BUDGET);
         index.bytes.store(table.bytes(), Ordering::Relaxed);
         drop(content);
-        self.drop_oldest(job.id());
-        done
+        if self.make_room(job.id()) { done } else { Err(Unindexed::TooLarge) }
     }
 
     /// Drops the indexes that were not requested recently, and those of removed jobs.
     pub fn forget_idle(&self) {
         let is_kept = |entry: &Entry| {
-            entry.requested_at.elapsed() < KEPT_FOR && entry.index.job.strong_count() > 0
+            let is_recent = entry.requested_at.elapsed() < KEPT_FOR;
+            entry.is_used() || (is_recent && entry.index.job.strong_count() > 0)
         };
         let mut jobs = self.lock();
         jobs.retain(|_, entry| is_kept(entry));
         jobs.shrink_to_fit();
     }
 
-    /// Keeps the indexes within the budget, except for the index of this job.
-    fn drop_oldest(&self, requested: &JobId) {
+    /// Drops unused indexes of other jobs until all are within the budget; returns whether they are.
+    fn make_room(&self, requested: &JobId) -> bool {
         let mut jobs = self.lock();
         loop {
             let bytes = jobs.values().map(|entry| entry.index.bytes.load(Ordering::Relaxed));
             if bytes.sum::<usize>() <= BUDGET {
-                return;
+                return true;
             }
-            let others = jobs.iter().filter(|(id, _)| *id != requested);
-            let oldest = others.min_by_key(|(_, entry)| entry.requested_at);
-            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { return };
+            let unused = jobs.iter().filter(|(id, entry)| *id != requested && !entry.is_used());
+            let oldest = unused.min_by_key(|(_, entry)| entry.requested_at);
+            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { return false };
             jobs.remove(&oldest);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Whether a request has the index, whose memory would stay if it was dropped here.
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.index) > 1
     }
 }
 
@@ -197,5 +204,44 @@ impl PackageIndex {
 
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::layout::JobsDir;
+
+    /// Breaks if an index that is used is not counted any more, or one that nobody uses keeps others out.
+    #[test]
+    fn used_indexes_stay_and_count() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
+        let indexes = PackageIndexes::new(Arc::new(Results::new(jobs)));
+        let add = |parts: usize, seconds: u64| {
+            let bytes = AtomicUsize::new(BUDGET / 4 * parts);
+            let index = PackageIndex { job: Weak::new(), content: Mutex::default(), bytes };
+            let index = Arc::new(index);
+            let requested_at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            let id = JobId::generate();
+            let entry = Entry { index: Arc::clone(&index), requested_at };
+            indexes.lock().insert(id.clone(), entry);
+            (id, index)
+        };
+        let (oldest, used) = add(2, 30);
+        let (unused, index) = add(1, 20);
+        drop(index);
+        let (requested, own) = add(1, 0);
+        assert!(indexes.make_room(&requested), "the budget is not exceeded");
+        own.bytes.store(BUDGET / 4 * 2, Ordering::Relaxed);
+        assert!(indexes.make_room(&requested), "there is room without the unused one");
+        assert!(!indexes.lock().contains_key(&unused) && indexes.lock().contains_key(&oldest));
+        own.bytes.store(BUDGET / 4 * 3, Ordering::Relaxed);
+        assert!(!indexes.make_room(&requested), "what is used stays in memory");
+        indexes.forget_idle();
+        assert_eq!(indexes.lock().len(), 2);
+        drop(used);
+        assert!(indexes.make_room(&requested));
+        assert!(!indexes.lock().contains_key(&oldest));
     }
 }

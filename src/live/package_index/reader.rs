@@ -85,7 +85,7 @@ impl Reader {
         }
     }
 
-    /// Reads results until all are read or the time is over; returns whether all are.
+    /// Reads results until all are read or `until` has passed; returns whether all are.
     pub(super) fn read(
         &mut self,
         id: &JobId,
