@@ -59,7 +59,7 @@ async fn only_failures_are_scanned_again() {
     assert!(master["completed_at"].is_string(), "{master:#}");
 }
 
-/// Breaks if a client that has just seen a job finish is told that it has not finished.
+/// Breaks if a retry is refused as too early although the client has seen the final state.
 #[tokio::test]
 async fn a_finished_job_can_be_retried_as_soon_as_it_is_seen() {
     let (server, job) = with_a_failed_part().await;

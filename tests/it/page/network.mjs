@@ -87,7 +87,7 @@ async function workerSession(browser) {
 }
 
 export const network = {
-  /** Over a slow link the page says what it waits for, and then works. */
+  /** Over a slow link the page shows what it waits for, and then works. */
   async slow(browser) {
     const slow = await link({ delay: 400, rate: 40_000 });
     const page = await open(browser, "/", { at: slow.at, waitUntil: "commit" });

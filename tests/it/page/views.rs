@@ -34,7 +34,7 @@ async fn jobs_that_wait_show_their_places() {
     assert!(listed["jobs"][0].get("queue_position").is_none(), "{listed:#}");
 }
 
-/// Breaks if the page does not say why the server is degraded and what to do, or still says so when it is not.
+/// Breaks if the page does not show why the server is degraded and what to do, or still shows it when it is not.
 #[tokio::test]
 async fn a_problem_is_shown_with_its_remedy() {
     let server = scanner().start().await;

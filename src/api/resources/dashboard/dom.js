@@ -81,7 +81,7 @@ export function show(title, ...children) {
   dialog.showModal();
 }
 
-/** A button that copies a text, and says so. */
+/** A button that copies a text and confirms it. */
 export function copier(label, value, title) {
   const button = h("button.quiet", { type: "button", title }, label);
   button.addEventListener("click", async () => {

@@ -139,7 +139,7 @@ export function packagesPanel(panel, { path, job, index, parameters, onfilter, o
 /** For each package, by purl: through which one the shortest path leads to it, and how many require it. */
 function requirementsOf(packages) {
   const byPurl = new Map();
-  // The same package may be in several files; the one that says more counts.
+  // The same package may be in several files; the entry with more members counts.
   for (const one of packages) if (!byPurl.get(one.purl)?.requires?.length || one.direct) byPurl.set(one.purl, one);
   const [via, count] = [new Map(), new Map()];
   for (const one of byPurl.values()) for (const purl of one.requires ?? []) count.set(purl, (count.get(purl) ?? 0) + 1);

@@ -1,4 +1,4 @@
-// What a stream has said so far. Shared by the page and the worker: the worker keeps the state for tabs that join later.
+// The state that the events of a stream add up to. Shared by the page and the worker: the worker keeps the state for tabs that join later.
 
 /** The state of a stream: the list of jobs, or one job. */
 export function newState(path) {

@@ -1,7 +1,7 @@
 // One server-sent stream (HTML Standard, "Server-sent events"), read by fetch: unlike EventSource it shows the comments that keep a
 // connection open, the status of an answer, and takes the id of the last event across a restart of the worker.
 
-/** A stream is stale when the server has said nothing for this long; it says something every 15 s. With the interval of the checks,
+/** A stream is stale when the server has sent nothing for this long; it sends something every 15 s. With the interval of the checks,
  * a user knows within 20 s. */
 const STALE = 18_000;
 const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000];

@@ -14,7 +14,7 @@ use crate::model::{JobId, time::Timestamp};
 use ratatui_core::style::Style;
 use std::ops::Range;
 
-/// The fewest columns in which an error says anything.
+/// The fewest columns in which an error is readable.
 const LEAST_ERROR: usize = 16;
 
 /// The columns of a table, by the width of the terminal: their first column and width.
@@ -176,7 +176,7 @@ fn draw_job(
     canvas.put(x, y, width, &age, Style::new());
 }
 
-/// The URL of a job without what most URLs have in common. The end of a long one says more than its
+/// The URL of a job without what most URLs have in common. The end of a long one distinguishes it better than its
 /// beginning.
 fn short_name(id: &JobId, job: &Job, width: usize) -> String {
     if job.url.is_empty() {

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthChar;
 
 /// The most combining characters on one character.
 const MAX_COMBINING: usize = 3;
-/// The longest part of a text that is looked at: more than any line has columns.
+/// The longest part of a text that is read: more than any line has columns.
 const MAX_CHARS: usize = 2_000;
 
 /// The text with everything escaped that is not visible.
