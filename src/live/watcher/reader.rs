@@ -269,7 +269,20 @@ impl JobsReader {
             return self.queue.queue_scan(id);
         }
         self.read_file(id, file);
-        if let Some(folder) = self.folders.get(id).filter(|folder| folder.scan.is_none()) {
+        let ends = |folder: &Folder| folder.job.facts().state.is_final() && !folder.job.is_over();
+        if file == JobFile::Master && self.folders.get(id).is_some_and(ends) {
+            // The event of the master file, or its content, may be ahead of the events of status
+            // files that were written before it.
+            self.queue.queue_scan(id);
+        }
+        self.finalize(id);
+    }
+
+    /// Lets the job end or continue, unless its files are still being read.
+    fn finalize(&self, id: &JobId) {
+        if let Some(folder) = self.folders.get(id).filter(|folder| folder.scan.is_none())
+            && !self.queue.wants_scan(id)
+        {
             folder.job.finalize(folder.is_quiet(&self.options));
         }
     }
@@ -311,7 +324,11 @@ impl JobsReader {
                 folder.master_final_state = Some(other);
                 self.queue.queue_scan(id);
             }
-            None => self.read_one(id, file),
+            // All status files have been read since the final state was seen.
+            None => {
+                self.read_file(id, file);
+                self.finalize(id);
+            }
         }
     }
 }

@@ -126,6 +126,33 @@ fn a_restarted_reader_forgets_removed_jobs() {
     assert_eq!(known, ["stays"]);
 }
 
+/// Fails if a job of another program is published as finished before the status files that were
+/// written before its master file: their events may come later, and the kernel's order of events
+/// says nothing about the content that is read.
+#[test]
+fn another_programs_job_ends_only_after_its_status_files_are_read() {
+    let (_root, jobs) = jobs_folder();
+    let id: JobId = "job".parse().unwrap();
+    let folder = jobs.job(&id);
+    std::fs::create_dir(folder.path()).unwrap();
+    write(&folder, 0, &json!({ "status": "failed" }));
+    let (live, mut reader, _messages) = reader(&jobs);
+    work_off(&mut reader);
+    write(&folder, 0, &json!({ "status": "cancelled" }));
+    let end = Master { status: Some("completed".to_owned()), ..Master::default() };
+    folder.write_master(&end, Durability::Eventual).unwrap();
+    let job = live.get(&id).unwrap();
+    reader.receive(Message::File(id.clone(), JobFile::Master));
+    let mut turns = 0;
+    while !job.is_over() {
+        assert!(reader.has_work(), "nothing is left to read, and the job has not ended");
+        reader.turn();
+        turns += 1;
+        let state = job.repository(0).unwrap().state.to_string();
+        assert!(!job.is_over() || state == "cancelled", "ended after {turns} turns: {state}");
+    }
+}
+
 /// Fails if a job is published as finished before its repositories: the final state of the job may
 /// be seen first, because its writer notifies the watcher.
 #[test]

@@ -30,6 +30,7 @@ impl JobsReader {
         } else {
             self.queue.note_started(id);
             if !self.begin_scan(id) {
+                self.finalize(id);
                 self.note_scanned(id);
                 return true;
             }
