@@ -48,7 +48,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The longest sleep while a schedule exists. The timers of the runtime neither follow a wall clock that is set, nor count the
 /// time in which the machine is suspended.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// The shortest time between two looks at the jobs that runs wait for.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Capacity of the command channel.
