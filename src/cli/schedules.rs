@@ -155,7 +155,9 @@ fn list(args: &ListArgs) -> Exit {
         }
         let List { schedules, problems } = document.read()?;
         if schedules.is_empty() {
-            output::print_message("no schedules; to store one: scanwatch schedules add NAME --cron PATTERN URL");
+            output::print_message(
+                "no schedules; to store one: scanwatch schedules add NAME --cron PATTERN URL",
+            );
         } else {
             let rows = schedules.iter().map(row).collect();
             output::write(table::columns(Some(HEADINGS), rows).as_bytes())?;

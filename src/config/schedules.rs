@@ -24,13 +24,13 @@ pub(super) fn check(
     }
     let mut schedules = BTreeMap::new();
     for (number, table) in tables.into_iter().enumerate() {
-        let refused = |member: &str, message: String| {
-            (format!("schedules[{number}].{member}"), message)
-        };
+        let refused =
+            |member: &str, message: String| (format!("schedules[{number}].{member}"), message);
         let mut members = members_of(table).map_err(|error| refused("", error))?;
         let name = members.shift_remove("name");
         let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let name: ScheduleName = name.parse().map_err(|error| refused("name", format!("{error}")))?;
+        let name: ScheduleName =
+            name.parse().map_err(|error| refused("name", format!("{error}")))?;
         let spec = ScheduleSpec::parse(members)
             .map_err(|error| refused(&error.member, format!("{} ({name})", error.message)))?;
         GitUrl::parse(&spec.git_url, network)

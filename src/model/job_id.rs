@@ -115,7 +115,8 @@ mod tests {
     /// Fails if a run that is repeated after a crash gets another id, or two runs the same.
     #[test]
     fn the_id_of_a_run_depends_on_its_name_and_time() {
-        let at = |seconds: i64| chrono::DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
+        let at =
+            |seconds: i64| chrono::DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
         assert_eq!(JobId::of_run("a", at(0)), JobId::of_run("a", at(0)));
         let ids = [JobId::of_run("a", at(0)), JobId::of_run("b", at(0)), JobId::of_run("a", at(1))];
         assert!(ids[0] != ids[1] && ids[0] < ids[2] && ids[1] < ids[2], "{ids:?}");

@@ -179,7 +179,10 @@ impl ScheduleSpec {
     pub fn check(&self) -> Result<Timetable, SpecError> {
         let timetable = Timetable::parse(&self.cron, &self.timezone)?;
         if self.jitter_secs > MAX_JITTER_SECS {
-            return Err(SpecError::new("jitter_secs", format!("expected at most {MAX_JITTER_SECS}")));
+            return Err(SpecError::new(
+                "jitter_secs",
+                format!("expected at most {MAX_JITTER_SECS}"),
+            ));
         }
         let options = &self.options;
         if let Some(reference) = &options.reference {

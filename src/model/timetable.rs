@@ -8,7 +8,9 @@
 //! the clock makes a schedule run twice, or not at all.
 
 use super::time::Timestamp;
-use chrono::{DateTime, Days, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Days, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 use croner::Cron;
 use std::str::FromStr;
@@ -65,10 +67,14 @@ impl Timetable {
             let message = format!("it is longer than {MAX_PATTERN} bytes");
             return Err(TimetableError::Pattern(message));
         }
-        let cron = Cron::from_str(pattern)
-            .map_err(|error| TimetableError::Pattern(error.to_string()))?;
+        if !pattern.is_ascii() {
+            let message = "it contains characters other than ASCII";
+            return Err(TimetableError::Pattern(message.to_owned()));
+        }
+        let cron =
+            Cron::from_str(pattern).map_err(|error| TimetableError::Pattern(error.to_string()))?;
         let zone = Tz::from_str(zone).map_err(|_| TimetableError::Zone)?;
-        // The calendar repeats within 28 years of this century.
+        // What does not exist after this day does not exist at all, or only before.
         let first = NaiveDate::from_ymd_opt(2000, 1, 1).and_then(|day| day.and_hms_opt(0, 0, 0));
         let exists = first.is_some_and(|first| cron.find_next_occurrence(&first, true).is_ok());
         if exists { Ok(Self { cron, zone }) } else { Err(TimetableError::Never) }
@@ -130,7 +136,10 @@ impl Timetable {
             }
         }
         // No clock has ever been set forward by more.
-        local.checked_add_days(Days::new(1)).and_then(|local| at(&local).earliest()).map(|at| at.to_utc())
+        local
+            .checked_add_days(Days::new(1))
+            .and_then(|local| at(&local).earliest())
+            .map(|at| at.to_utc())
     }
 }
 
@@ -210,9 +219,19 @@ mod tests {
             ("0 2 * * *", "2026-01-01T02:00:00Z", "2026-01-09T01:59:59Z", Some("2026-01-08T02:00")),
             ("0 2 * * *", "2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z", Some("2026-01-02T02:00")),
             ("0 2 * * *", "2026-01-01T02:00:00Z", "2026-01-02T01:00:00Z", None),
-            ("* * * * * *", "2020-01-01T00:00:00Z", "2026-01-01T00:01:00Z", Some("2026-01-01T00:01")),
+            (
+                "* * * * * *",
+                "2020-01-01T00:00:00Z",
+                "2026-01-01T00:01:00Z",
+                Some("2026-01-01T00:01"),
+            ),
             ("0 0 1 1 *", "2020-05-01T00:00:00Z", "2026-05-01T00:00:00Z", Some("2026-01-01T00:00")),
-            ("0 0 29 2 *", "2020-03-01T00:00:00Z", "2026-05-01T00:00:00Z", Some("2024-02-29T00:00")),
+            (
+                "0 0 29 2 *",
+                "2020-03-01T00:00:00Z",
+                "2026-05-01T00:00:00Z",
+                Some("2024-02-29T00:00"),
+            ),
             ("0 0 29 2 *", "2024-03-01T00:00:00Z", "2026-05-01T00:00:00Z", None),
             // The clock was set back.
             ("0 2 * * *", "2026-01-09T02:00:00Z", "2026-01-08T02:00:00Z", None),
@@ -221,6 +240,23 @@ mod tests {
             let newest = timetable.newest(at(after), at(until));
             let newest = newest.map(|at| time::format(at).replace(":00.000Z", ""));
             assert_eq!(newest.as_deref(), expected, "{pattern} {until}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Fails if a pattern makes the parser panic, or its times are not in order.
+        #[test]
+        fn every_pattern_is_read_or_refused(
+            pattern in r"[0-9*/,#LW@A-Z?+ -]{0,24}|([*0-9/,-]{1,5} ){4,6}[*0-9L#]{1,4}|\PC{0,12}",
+            seconds in 0_i64..4_000_000_000,
+        ) {
+            if let Ok(timetable) = Timetable::parse(&pattern, "Europe/Berlin") {
+                let after = DateTime::from_timestamp(seconds, 0).unwrap();
+                if let Some(next) = timetable.next_after(after) {
+                    proptest::prop_assert!(next > after);
+                    proptest::prop_assert_eq!(timetable.newest(after, next), Some(next));
+                }
+            }
         }
     }
 

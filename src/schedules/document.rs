@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Where a schedule is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ScheduleSource")]
 pub enum Source {
     /// In the settings; only the operator changes it.
     Settings,

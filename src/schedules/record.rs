@@ -20,6 +20,7 @@ const LISTED: usize = 10;
 /// Why a run starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "RunCause")]
 pub enum Cause {
     /// Its time has come.
     Due,
@@ -43,6 +44,7 @@ pub enum RunOutcome {
 
 /// A run that has not started yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PendingRun")]
 pub struct Pending {
     /// The time of the pattern, or of the request.
     #[serde(with = "time")]
@@ -59,6 +61,7 @@ pub struct Pending {
 
 /// A run that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SkippedRun")]
 pub struct Skip {
     /// The time of the pattern.
     #[serde(with = "time")]
@@ -208,8 +211,8 @@ mod tests {
     /// Fails if the times of a new pattern that lie before the change are made up for.
     #[test]
     fn a_new_pattern_counts_from_its_change() {
-        let [then, now] =
-            ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"].map(|text| time::of_text(text).unwrap());
+        let [then, now] = ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]
+            .map(|text| time::of_text(text).unwrap());
         let mut record = Record::new(&spec("0 2 * * *"), then);
         assert!(!record.follow(&spec("0 2 * * *"), now));
         assert_eq!(record.handled, then);

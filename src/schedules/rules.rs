@@ -232,7 +232,9 @@ mod tests {
         };
         assert_eq!(decided(&spec, 5, None, None), Decision::Start);
         assert_eq!(decided(&spec, 9_000, None, None), Decision::Start);
-        assert!(matches!(decided(&spec, 5, Some(&job), None), Decision::Skip(why) if why.contains("job job")));
+        assert!(
+            matches!(decided(&spec, 5, Some(&job), None), Decision::Skip(why) if why.contains("job job"))
+        );
         spec.overlap = Overlap::Queue;
         assert_eq!(decided(&spec, 5, Some(&job), None), Decision::Wait(job.clone()));
         let waits = pending(Some(&job));
@@ -241,6 +243,8 @@ mod tests {
         assert_eq!(decided(&spec, 5, None, Some(&pending(None))), Decision::Start);
         spec.catch_up = false;
         assert_eq!(decided(&spec, 60, None, None), Decision::Start);
-        assert!(matches!(decided(&spec, 61, None, None), Decision::Skip(why) if why.contains("missed")));
+        assert!(
+            matches!(decided(&spec, 61, None, None), Decision::Skip(why) if why.contains("missed"))
+        );
     }
 }

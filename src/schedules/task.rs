@@ -19,12 +19,7 @@ use crate::{
     config::CurrentConfig,
     intake::Intake,
     live::{Live, Nudger},
-    model::{
-        JobId,
-        master::Master,
-        schedule::ScheduleName,
-        time::Timestamp,
-    },
+    model::{JobId, master::Master, schedule::ScheduleName, time::Timestamp},
     pool::Pool,
     store::{
         StoreError, chain,
@@ -34,12 +29,7 @@ use crate::{
     },
 };
 use chrono::Utc;
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
@@ -81,6 +71,7 @@ struct Task {
     unread: bool,
     /// Something was changed that is not published.
     changed: bool,
+    published_at: Instant,
 }
 
 impl Schedules {
@@ -102,6 +93,7 @@ impl Schedules {
             problems: Vec::new(),
             unread: false,
             changed: true,
+            published_at: Instant::now(),
         };
         task.load().await;
         task.publish();
@@ -124,6 +116,10 @@ impl Task {
             let ready = self.entries.iter().find(|(_, entry)| Self::is_ready(entry, now));
             if let Some(name) = ready.map(|(name, _)| name.clone()) {
                 self.step(&name, now).await;
+                // Many may be due at once.
+                if self.published_at.elapsed() >= LOOK_PAUSE {
+                    self.publish();
+                }
                 continue;
             }
             let freed = self.start_freed().await;
@@ -190,10 +186,15 @@ impl Task {
         let found = match self.on_disk(move || files.read()).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::error!(error = chain(&error), "cannot read .schedules; no schedule is run until it can be read");
+                tracing::error!(
+                    error = chain(&error),
+                    "cannot read .schedules; no schedule is run until it can be read"
+                );
                 self.problems = vec![ScheduleProblem {
                     name: ".schedules".to_owned(),
-                    problem: "the folder cannot be read, so no schedule is run; the log has the cause".to_owned(),
+                    problem:
+                        "the folder cannot be read, so no schedule is run; the log has the cause"
+                            .to_owned(),
                 }];
                 (self.unread, self.changed) = (true, true);
                 return;
@@ -213,7 +214,10 @@ impl Task {
             let files = self.files.clone();
             let removed = self.on_disk(move || files.remove_state(&name)).await;
             if let Err(error) = removed {
-                tracing::warn!(error = chain(&error), "cannot remove the state of a schedule that does not exist");
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot remove the state of a schedule that does not exist"
+                );
             }
         }
         (self.entries, self.problems) = (loaded.entries, loaded.problems);
@@ -225,6 +229,7 @@ impl Task {
         if !std::mem::take(&mut self.changed) {
             return;
         }
+        self.published_at = Instant::now();
         let before = self.shared.published();
         let schedules = self.entries.iter().map(|(name, entry)| {
             let document = entry.document(name);

@@ -249,10 +249,7 @@ async fn a_queued_run_starts_when_the_one_before_has_finished() {
     put(&server, "queued", &body).await.expect(201);
     let first = run(&server, "queued").await.expect(200).json();
     let waiting = run(&server, "queued").await.expect(202).json();
-    assert_eq!(
-        (&waiting["status"], &waiting["waits_for"]),
-        (&json!("waiting"), &first["job_id"])
-    );
+    assert_eq!((&waiting["status"], &waiting["waits_for"]), (&json!("waiting"), &first["job_id"]));
     run(&server, "queued").await.expect(409);
     let second = waiting["job_id"].as_str().unwrap().to_owned();
     server.working(first["job_id"].as_str().unwrap()).await;
@@ -300,10 +297,9 @@ async fn a_schedule_of_the_settings_is_changed_only_there() {
     let server = setup.start().await;
     let mine = shown(&server, "mine").await;
     assert_eq!((&mine["source"], &mine["archives"]), (&json!("settings"), &json!(true)));
-    for answer in [
-        put(&server, "mine", &schedule(YEARLY)).await,
-        server.delete("/schedules/mine").await,
-    ] {
+    for answer in
+        [put(&server, "mine", &schedule(YEARLY)).await, server.delete("/schedules/mine").await]
+    {
         let conflict = answer.expect(409).json();
         assert!(conflict["hint"].as_str().unwrap().contains("[[schedules]]"), "{conflict:#}");
     }

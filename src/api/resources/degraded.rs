@@ -120,11 +120,13 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
     let schedules = &api.schedules.published().problems;
     // Each is listed in /schedules.
     let texts = schedules.iter().take(LISTED_SCHEDULES);
-    let mut texts: Vec<_> = texts
-        .map(|problem| format!("schedule `{}`: {}", problem.name, problem.problem))
-        .collect();
+    let mut texts: Vec<_> =
+        texts.map(|problem| format!("schedule `{}`: {}", problem.name, problem.problem)).collect();
     if schedules.len() > LISTED_SCHEDULES {
-        texts.push(format!("{} schedules have problems; GET /schedules lists them", schedules.len()));
+        texts.push(format!(
+            "{} schedules have problems; GET /schedules lists them",
+            schedules.len()
+        ));
     }
     add(SCHEDULES, texts);
     let unread = api.unread.load(Ordering::Relaxed);

@@ -31,7 +31,9 @@ use crate::{
     intake::IntakeError,
     model::{
         JobId, JobState,
-        schedule::{DEFAULT_TIMEZONE, MAX_JITTER_SECS, Overlap, ScheduleName, ScheduleSpec, SpecError},
+        schedule::{
+            DEFAULT_TIMEZONE, MAX_JITTER_SECS, Overlap, ScheduleName, ScheduleSpec, SpecError,
+        },
         time::{self, Timestamp},
     },
     schedules::{ChangeError, Put, RunError, ScheduleDocument, ScheduleProblem},
@@ -257,7 +259,9 @@ fn unchanged(error: ChangeError) -> ApiError {
     match error {
         ChangeError::OfSettings(_) => ApiError::Conflict {
             detail,
-            hint: Some("Change [[schedules]] in the settings file, and send SIGHUP to the server".into()),
+            hint: Some(
+                "Change [[schedules]] in the settings file, and send SIGHUP to the server".into(),
+            ),
         },
         ChangeError::Many(_) => ApiError::Conflict {
             detail,
@@ -279,15 +283,13 @@ fn not_run(error: RunError) -> ApiError {
         },
         RunError::Pending => ApiError::Conflict {
             detail: detail.into(),
-            hint: Some("Wait until it has started; `pending` of the schedule has the reason".into()),
+            hint: Some(
+                "Wait until it has started; `pending` of the schedule has the reason".into(),
+            ),
         },
-        RunError::Refused(IntakeError::Refused(why)) => ApiError::BadRequest {
-            detail: why.to_string().into(),
-            hint: Some(why.hint().into()),
-        },
-        RunError::Refused(
-            IntakeError::NotScannable(_) | IntakeError::Reference(_) | IntakeError::Pattern(..),
-        ) => ApiError::bad_request(detail),
+        RunError::Refused(IntakeError::Refused(why)) => {
+            ApiError::BadRequest { detail: why.to_string().into(), hint: Some(why.hint().into()) }
+        }
         RunError::Refused(IntakeError::QueueFull(_)) => {
             ApiError::TooManyRequests { detail: detail.into(), retry_after: scan::QUEUE_RETRY_SECS }
         }
@@ -299,5 +301,7 @@ fn not_run(error: RunError) -> ApiError {
             scan::unstorable("The run cannot be stored", &error)
         }
         RunError::Refused(IntakeError::Stopped) | RunError::Stopped => scan::stopping(),
+        // Something in its file that the policy of today refuses.
+        RunError::Refused(_) => ApiError::bad_request(detail),
     }
 }

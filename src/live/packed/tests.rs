@@ -137,7 +137,15 @@ fn unpacking_restores_every_content() {
         }
         if dice(4) > 0 {
             let mut text = json!({ "schema": dice(3), "scan_type": "group" });
-            for key in ["job_id", "group_url", "status", "error", "waiting_for", "submitted_by", "schedule"] {
+            for key in [
+                "job_id",
+                "group_url",
+                "status",
+                "error",
+                "waiting_for",
+                "submitted_by",
+                "schedule",
+            ] {
                 text[key] = json!(texts[dice(texts.len())]);
             }
             for key in ["started_at", "last_aggregation", "completed_at"] {

@@ -115,7 +115,9 @@ impl Task {
             due: now,
             job_id: job_id.clone(),
             cause: Cause::Manual,
-            reason: waits_for.as_ref().map(|job| format!("job {job} of the run before is not finished")),
+            reason: waits_for
+                .as_ref()
+                .map(|job| format!("job {job} of the run before is not finished")),
             waits_for: waits_for.clone(),
         });
         entry.unsaved = true;

@@ -77,7 +77,9 @@ impl Task {
             due: due.at,
             job_id: JobId::of_run(name.as_str(), due.at),
             cause: if late { Cause::CatchUp } else { Cause::Due },
-            reason: waits_for.as_ref().map(|job| format!("job {job} of the run before is not finished")),
+            reason: waits_for
+                .as_ref()
+                .map(|job| format!("job {job} of the run before is not finished")),
             waits_for,
         });
         if self.save(name).await.is_ok() {
@@ -87,7 +89,8 @@ impl Task {
 
     /// Takes note of a pending run whose job exists.
     async fn settle(&mut self, name: &ScheduleName) {
-        let Some(pending) = self.entries.get(name).and_then(|entry| entry.record.pending.clone()) else {
+        let Some(pending) = self.entries.get(name).and_then(|entry| entry.record.pending.clone())
+        else {
             return;
         };
         if self.exists(&pending.job_id).await {
@@ -103,7 +106,8 @@ impl Task {
     ) -> Result<Option<Accepted>, IntakeError> {
         self.settle(name).await;
         let Some(entry) = self.entries.get_mut(name) else { return Ok(None) };
-        let Some(pending) = entry.record.pending.clone().filter(|run| run.waits_for.is_none()) else {
+        let Some(pending) = entry.record.pending.clone().filter(|run| run.waits_for.is_none())
+        else {
             return Ok(None);
         };
         if entry.unsaved {
@@ -223,14 +227,11 @@ fn note_saved(name: &ScheduleName, entry: &mut Entry, saved: &Result<(), StoreEr
 
 /// Whether the same submission may be accepted later.
 fn is_temporary(error: &IntakeError) -> bool {
-    match error {
+    matches!(
+        error,
         IntakeError::QueueFull(_)
-        | IntakeError::NoPlace(_)
-        | IntakeError::Store(_)
-        | IntakeError::Stopped => true,
-        IntakeError::Refused(_)
-        | IntakeError::NotScannable(_)
-        | IntakeError::Reference(_)
-        | IntakeError::Pattern(..) => false,
-    }
+            | IntakeError::NoPlace(_)
+            | IntakeError::Store(_)
+            | IntakeError::Stopped
+    )
 }

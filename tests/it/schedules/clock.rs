@@ -15,7 +15,10 @@ async fn a_clock_that_is_set_makes_no_run_twice() {
     let clock = setup.folder().join("clock");
     disk::write(&clock, "+0");
     let server = setup.variable("FAKETIME_TIMESTAMP_FILE", clock.display()).start().await;
-    let hourly = format!("{} * * * *", (chrono::Utc::now().format("%M").to_string().parse::<u32>().unwrap() + 30) % 60);
+    let hourly = format!(
+        "{} * * * *",
+        (chrono::Utc::now().format("%M").to_string().parse::<u32>().unwrap() + 30) % 60
+    );
     put(&server, "hourly", &schedule(&hourly)).await.expect(201);
     assert_eq!(shown(&server, "hourly").await["runs"], 0);
 
@@ -27,7 +30,8 @@ async fn a_clock_that_is_set_makes_no_run_twice() {
     // Back: those hours have been handled.
     disk::replace(&clock, "+7200");
     put(&server, "probe", &schedule("* * * * * *")).await.expect(201);
-    shown_when(&server, "probe", "other schedules run", |shown| shown["runs"].as_u64() >= Some(2)).await;
+    shown_when(&server, "probe", "other schedules run", |shown| shown["runs"].as_u64() >= Some(2))
+        .await;
     let back = shown(&server, "hourly").await;
     assert_eq!((&back["runs"], &back["next_run"]), (&json!(1), &ahead["next_run"]));
 }

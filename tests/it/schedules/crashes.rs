@@ -1,7 +1,12 @@
 //! A server that is killed neither loses a run nor runs it twice.
 
-use super::{EACH_SECOND, URL, YEARLY, folder, jobs, lay, put, quick, schedule, shown, shown_when, state};
-use crate::support::{files as disk, wait::{PATIENCE, until}};
+use super::{
+    EACH_SECOND, URL, YEARLY, folder, jobs, lay, put, quick, schedule, shown, shown_when, state,
+};
+use crate::support::{
+    files as disk,
+    wait::{PATIENCE, until},
+};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -55,10 +60,15 @@ async fn killed_servers_account_for_every_run_once() {
     for round in 0..8_u64 {
         let known = jobs(server.setup()).len();
         // Half of the rounds: as soon as a run is recorded. The others: as soon as its job exists.
-        let pending = || disk::json(&file).and_then(|state| state["pending"]["job_id"].as_str().map(str::to_owned));
+        let pending = || {
+            disk::json(&file)
+                .and_then(|state| state["pending"]["job_id"].as_str().map(str::to_owned))
+        };
         let began = std::time::Instant::now();
         loop {
-            if round % 2 == 0 && pending().is_some() || round % 2 == 1 && jobs(server.setup()).len() > known {
+            if round % 2 == 0 && pending().is_some()
+                || round % 2 == 1 && jobs(server.setup()).len() > known
+            {
                 break;
             }
             assert!(began.elapsed() < PATIENCE, "no run begins");
@@ -66,7 +76,11 @@ async fn killed_servers_account_for_every_run_once() {
         }
         server.kill9().await;
         if let Some(job) = pending() {
-            if jobs(server.setup()).contains(&job) { after += 1 } else { before += 1 }
+            if jobs(server.setup()).contains(&job) {
+                after += 1
+            } else {
+                before += 1
+            }
             recorded.insert(job);
         }
         server.restart().await;
@@ -75,7 +89,9 @@ async fn killed_servers_account_for_every_run_once() {
     let mut off = schedule(EACH_SECOND);
     off["enabled"] = json!(false);
     put(&server, "often", &off).await.expect(200);
-    let end = shown_when(&server, "often", "nothing is pending", |shown| shown["pending"].is_null()).await;
+    let end =
+        shown_when(&server, "often", "nothing is pending", |shown| shown["pending"].is_null())
+            .await;
     let jobs = jobs(server.setup());
     assert_eq!(end["runs"].as_u64(), Some(jobs.len() as u64), "{before} {after} {jobs:?} {end:#}");
     for job in &recorded {

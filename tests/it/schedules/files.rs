@@ -1,6 +1,8 @@
 //! The files of schedules, as operators and accidents change them.
 
-use super::{EACH_SECOND, URL, YEARLY, folder, hang_up, lay, put, quick, run, schedule, shown_when, state};
+use super::{
+    EACH_SECOND, URL, YEARLY, folder, hang_up, lay, put, quick, run, schedule, shown_when, state,
+};
 use crate::support::{files as disk, wait::eventually};
 use serde_json::{Value, json};
 
@@ -54,6 +56,7 @@ async fn an_invalid_file_is_a_problem_and_the_others_go_on() {
     let mended = state(EACH_SECOND, now).to_string();
     disk::write(&folder(server.setup()).join("held.state.json"), mended);
     hang_up(&server).await;
+    eventually("it is read", async || server.get("/schedules/held").await.status == 200).await;
     shown_when(&server, "held", "it runs", |shown| shown["runs"].as_u64() >= Some(1)).await;
     eventually("the server is healthy", async || {
         server.get("/health").await.json()["problems"] == json!([])
