@@ -34,7 +34,12 @@ export const views = {
     await row("off").getByRole("button", { name: "Remove off" }).click();
     await page.locator("dialog").getByRole("button", { name: "Remove", exact: true }).click();
     await row("off").waitFor({ state: "detached" });
-    await row("often").getByRole("link").first().click();
+    await row("often").getByRole("link", { name: "Jobs of often" }).click();
+    await page.waitForURL(/q=schedule/);
+    await page.locator("tr[data-row]").first().waitFor();
+    assert.equal(await page.locator("tr[data-row]").count(), 1);
+    await page.goBack();
+    await row("often").locator('a[href^="#/jobs/"]').click();
     await page.waitForURL(/#\/jobs\/[0-9a-f-]{36}$/);
     await page.goBack();
     await row("yearly").getByRole("button", { name: "Run yearly now" }).click();

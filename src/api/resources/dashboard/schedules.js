@@ -56,7 +56,7 @@ export async function view(main) {
 
   function row(one, isOpen) {
     return h("tr", { "data-row": one.name, tabIndex: 0 },
-      h("td.name", { dir: "auto" }, one.name, h("br"), h("span.faint", null, `${one.cron} · ${one.timezone}`), one.source === "settings" && h("span.faint", null, " · settings")),
+      h("td.name", { dir: "auto" }, one.name, h("br"), h("span.faint", null, `${one.cron} · ${one.timezone}`), one.source === "settings" && h("span.faint", null, " · settings"), " · ", h("a", { href: `#/?q=${encodeURIComponent(`schedule:${one.name}`)}`, "aria-label": `Jobs of ${one.name}` }, "jobs")),
       h("td.name", { dir: "auto" }, one.git_url),
       h("td", null, one.enabled ? [time(one.next_run), h("br"), h("span.faint", { "data-next": one.next_run })] : "off", one.pending && h("p", null, `waits: ${one.pending.reason ?? "starting"}`)),
       h("td", null, lastRun(one)),
