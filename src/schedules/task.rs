@@ -206,7 +206,7 @@ impl Task {
             .map(|(name, entry)| (name, entry.record))
             .collect();
         let config = self.config.get();
-        let loaded = entry::load(&config.schedules, found, unsaved, Utc::now());
+        let loaded = entry::load(&config.schedules, &config.network, found, unsaved, Utc::now());
         for ScheduleProblem { name, problem } in &loaded.problems {
             tracing::error!(schedule = name, problem, "a schedule is not used");
         }
