@@ -21,7 +21,7 @@ export const views = {
     await page.getByRole("link", { name: "Schedules" }).click();
     const row = (name) => page.locator(`tr[data-row="${name}"]`);
     await row("yearly").getByText("in ", { exact: false }).first().waitFor();
-    await row("off").getByText("off", { exact: true }).first().waitFor();
+    await row("off").getByText("off", { exact: true }).nth(1).waitFor();
     await row("mine").getByText("settings", { exact: false }).waitFor();
     assert.equal(await row("mine").getByRole("button", { name: "Remove" }).count(), 0);
     await page.locator(".problems").getByText("torn", { exact: false }).waitFor();
@@ -29,12 +29,12 @@ export const views = {
     await row("often").locator("li").first().getByText("is not finished", { exact: false }).waitFor();
     await row("often").getByText("skipped: job", { exact: false }).waitFor();
     await accessible(page, "schedules");
-    await row("often").getByRole("button", { name: "Run often now" }).click();
+    await row("often").getByRole("button", { name: "Run now: often" }).click();
     await page.locator(".error").getByText("is not finished", { exact: false }).waitFor();
     await row("off").getByRole("button", { name: "Remove off" }).click();
     await page.locator("dialog").getByRole("button", { name: "Remove", exact: true }).click();
     await row("off").waitFor({ state: "detached" });
-    await row("often").getByRole("link", { name: "Jobs of often" }).click();
+    await row("often").getByRole("link", { name: "often", exact: true }).click();
     await page.waitForURL(/q=schedule/);
     await page.locator("tr[data-row]").first().waitFor();
     assert.equal(await page.locator("tr[data-row]").count(), 1);
@@ -42,7 +42,7 @@ export const views = {
     await row("often").locator('a[href^="#/jobs/"]').click();
     await page.waitForURL(/#\/jobs\/[0-9a-f-]{36}$/);
     await page.goBack();
-    await row("yearly").getByRole("button", { name: "Run yearly now" }).click();
+    await row("yearly").getByRole("button", { name: "Run now: yearly" }).click();
     await page.waitForURL(/#\/jobs\/[0-9a-f-]{36}$/);
   },
 

@@ -56,12 +56,13 @@ export async function view(main) {
 
   function row(one, isOpen) {
     return h("tr", { "data-row": one.name, tabIndex: 0 },
-      h("td.name", { dir: "auto" }, one.name, h("br"), h("span.faint", null, `${one.cron} · ${one.timezone}`), one.source === "settings" && h("span.faint", null, " · settings"), " · ", h("a", { href: `#/?q=${encodeURIComponent(`schedule:${one.name}`)}`, "aria-label": `Jobs of ${one.name}` }, "jobs")),
+      h("td.name", null, h("div", null, h("a", { href: `#/?q=${encodeURIComponent(`schedule:${one.name}`)}`, dir: "auto", title: "Jobs of this schedule" }, one.name)),
+        h("div.faint", null, `${one.cron} · ${one.timezone}`, one.source === "settings" && " · settings")),
       h("td.name", { dir: "auto" }, one.git_url),
       h("td", null, one.enabled ? [time(one.next_run), h("br"), h("span.faint", { "data-next": one.next_run })] : "off", one.pending && h("p", null, `waits: ${one.pending.reason ?? "starting"}`)),
       h("td", null, lastRun(one)),
       h("td", null, one.skipped_runs > 0 ? h("details", { "data-of": one.name, open: isOpen }, h("summary", null, number(one.skipped_runs)), h("ul", null, one.recent_skips.map((skip) => h("li", null, time(skip.due), ": ", skip.reason)))) : "—"),
-      may("admin") && h("td", null, h("button", { type: "button", onclick: act("run", one.name), "aria-label": `Run ${one.name} now` }, "Run now"), " ",
+      may("admin") && h("td", null, h("button", { type: "button", onclick: act("run", one.name), "aria-label": `Run now: ${one.name}` }, "Run now"), " ",
         one.source === "api" && h("button.danger", { type: "button", onclick: act("remove", one.name), "aria-label": `Remove ${one.name}` }, "Remove")),
     );
   }
