@@ -13,6 +13,7 @@ use crate::{
     intake::Intake,
     live::{Live, Nudger, PackageIndexes, Plans, Results, WatchOptions, Watcher},
     pool::Pool,
+    schedules::{self, Schedules},
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
@@ -63,6 +64,8 @@ pub struct Engine {
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
     pub space: Arc<Space>,
+    /// The schedules of a service; a scan from the command line has none.
+    schedules: Option<Schedules>,
     /// The `PATH` of the scanners.
     path: String,
     /// The number of jobs that could not be read at the start and are not recovered yet.
@@ -113,6 +116,7 @@ impl Engine {
             supervisor,
             isolation,
             space,
+            schedules: None,
             path,
             unread: Arc::new(AtomicUsize::new(unread.len())),
             jobs,
@@ -151,6 +155,19 @@ impl Engine {
     /// The jobs folder.
     pub fn jobs(&self) -> &JobsDir {
         &self.jobs
+    }
+
+    /// Reads the schedules and starts to run them.
+    pub async fn start_schedules(&mut self) -> Schedules {
+        let parts = schedules::Parts {
+            config: self.config.clone(),
+            intake: self.intake.clone(),
+            live: Arc::clone(&self.live),
+            nudger: self.nudger.clone(),
+            jobs: self.jobs.clone(),
+        };
+        let schedules = Schedules::start(parts, &self.tasks, self.shutdown.clone()).await;
+        self.schedules.insert(schedules).clone()
     }
 
     /// Starts the self-test of the scanners' sandbox in the background.

@@ -13,6 +13,7 @@ mod forges;
 pub(crate) mod fuzz;
 mod layers;
 mod reload;
+mod schedules;
 mod sections;
 mod values;
 
@@ -27,6 +28,7 @@ pub use sections::{
 use crate::model::{
     address::{NetworkPolicy, Origin},
     proxy::{Proxy, ProxyAddress},
+    schedule::{ScheduleName, ScheduleSpec},
     task::{Category, Credentials, Limits},
 };
 use layers::Layers;
@@ -54,6 +56,7 @@ pub struct Config {
     pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
     pub categories: BTreeMap<String, Category>,
+    pub schedules: BTreeMap<ScheduleName, ScheduleSpec>,
     /// The folders of local module caches from which versions are resolved: only if a user of the command line
     /// asked for it.
     pub module_caches: Vec<PathBuf>,
@@ -222,6 +225,8 @@ fn validate(
         network.authorities.extend(authority);
         forges.push(forge);
     }
+    let schedules = schedules::check(sections.schedules, &network)
+        .map_err(|(path, message)| refusal(&path, &message, places))?;
     let categories = sections.categories;
     Ok(Config {
         server,
@@ -235,6 +240,7 @@ fn validate(
         discovery,
         forges,
         categories,
+        schedules,
         module_caches: Vec::new(),
     })
 }

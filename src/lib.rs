@@ -25,6 +25,7 @@ pub mod measure;
 pub mod model;
 pub mod pool;
 pub mod sbom;
+pub mod schedules;
 pub mod shim;
 pub mod store;
 pub mod supervisor;

@@ -10,7 +10,7 @@ use super::{
     connections::request_body::RequestBody,
     resources::{
         dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
-        repository, results, sbom, scan, sign_in, warnings, websocket,
+        repository, results, sbom, scan, schedules, sign_in, warnings, websocket,
     },
     routing::{
         resource::Resource,
@@ -51,6 +51,7 @@ pub fn resources() -> Vec<Resource> {
                 sbom::routes(),
             ]),
         ),
+        resource("Schedules", "Scans at the times of a cron pattern.", schedules::routes()),
         resource(
             "Service",
             "Health, metrics and documentation of the service.",

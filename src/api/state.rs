@@ -17,6 +17,7 @@ use crate::{
     intake::Intake,
     live::{Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
     model::{JobId, time::Timestamp},
+    schedules::Schedules,
     store::{layout::JobsDir, space::Space},
     supervisor::{Isolation, Supervisor},
 };
@@ -40,6 +41,7 @@ pub struct Parts {
     pub jobs: JobsDir,
     pub supervisor: Supervisor,
     pub intake: Intake,
+    pub schedules: Schedules,
     pub isolation: Arc<Isolation>,
     pub auth: Arc<Auth>,
     /// The certificate, if TLS is configured.

@@ -7,6 +7,7 @@
 use super::{Engine, with_absolute_command};
 use crate::{
     config::{Changes, Config, CurrentConfig, Reloader, SettingsError},
+    schedules::Schedules,
     store::space::{Floor, Space},
     supervisor::Supervisor,
 };
@@ -18,6 +19,7 @@ pub(super) struct Reload {
     config: CurrentConfig,
     space: Arc<Space>,
     supervisor: Supervisor,
+    schedules: Option<Schedules>,
 }
 
 impl Engine {
@@ -28,6 +30,7 @@ impl Engine {
             config: self.config.clone(),
             space: Arc::clone(&self.space),
             supervisor: self.supervisor.clone(),
+            schedules: self.schedules.clone(),
         };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
@@ -66,6 +69,7 @@ impl Reload {
                 log(&changes);
             }
             Err(error) => {
+                self.reload_schedules().await;
                 self.config.keep();
                 tracing::error!(
                     %error,
@@ -81,6 +85,14 @@ impl Reload {
         self.space.limit(floor(&config), config.limits.max_fetch_bytes);
         self.config.replace(config);
         self.supervisor.reloaded().await;
+        self.reload_schedules().await;
+    }
+
+    /// Reads the files of schedules again, also if the settings are invalid.
+    async fn reload_schedules(&self) {
+        if let Some(schedules) = &self.schedules {
+            schedules.reloaded().await;
+        }
     }
 }
 

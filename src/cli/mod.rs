@@ -23,6 +23,7 @@ mod retry;
 mod sbom;
 mod scan;
 mod scan_options;
+mod schedules;
 mod schema;
 mod screen;
 mod serve;
@@ -95,6 +96,8 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Remove finished jobs and their files from a server.
     Rm(remove::RemoveArgs),
+    /// List, store, remove and run the schedules of a server.
+    Schedules(schedules::SchedulesArgs),
     /// Print the health of a server.
     Health(health::HealthArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
@@ -149,6 +152,7 @@ impl Command {
                 | Self::Cancel(_)
                 | Self::Retry(_)
                 | Self::Health(_)
+                | Self::Schedules(_)
         )
     }
 }
@@ -191,6 +195,7 @@ pub fn run() -> ExitCode {
         Command::Cancel(args) => cancel::run(&args).into(),
         Command::Retry(args) => retry::run(&args).into(),
         Command::Rm(args) => remove::run(&args).into(),
+        Command::Schedules(args) => schedules::run(&args).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),

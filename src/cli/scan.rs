@@ -286,7 +286,7 @@ async fn start(
 ) -> anyhow::Result<Started> {
     let options = Options { no_ignore: args.no_ignore, ..args.scan_options.options() };
     let (name, listed) = (target.name(), target.needs_discovery());
-    let request = ScanRequest { url: text, options, submitted_by: None };
+    let request = ScanRequest { url: text, options, ..ScanRequest::default() };
     let accepted = engine.intake.queue(target, request).await;
     let accepted = accepted.map_err(|error: IntakeError| anyhow!(chain(&error)))?;
     engine.nudger.nudge(&accepted.job_id).await;

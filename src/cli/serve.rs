@@ -103,7 +103,8 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
     // Bind first, so that a port in use is detected before the recovery.
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
-    let engine = Engine::start(config).await?;
+    let mut engine = Engine::start(config).await?;
+    let schedules = engine.start_schedules().await;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     // Set by a signal: distinguishes a requested stop from a failure of the queue.
@@ -147,6 +148,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         jobs: engine.jobs().clone(),
         supervisor: engine.supervisor.clone(),
         intake: engine.intake.clone(),
+        schedules,
         isolation: Arc::clone(&engine.isolation),
         auth: Arc::clone(&auth),
         tls: tls.clone(),

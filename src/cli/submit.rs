@@ -116,13 +116,13 @@ async fn submit(
     client: &Client,
     url: &str,
 ) -> Result<(JobId, Document), ClientError> {
-    let document = client.post("/scan", Some(&request(args, url))).await?;
+    let document = client.post("/scan", Some(&request(&args.scan_options, url))).await?;
     Ok((document.read::<Accepted>()?.job_id, document))
 }
 
 /// The body of the request; options that the user did not set are left to the server.
-fn request(args: &SubmitArgs, url: &str) -> Value {
-    let options = args.scan_options.options();
+pub(super) fn request(options: &ScanOptionsArgs, url: &str) -> Value {
+    let options = options.options();
     let mut body = json!({ "git_url": url });
     if let Some(reference) = options.reference {
         body["ref"] = reference.into();

@@ -34,6 +34,8 @@ pub(super) struct Sections {
     #[serde(default)]
     pub(super) forges: Vec<ForgeSection>,
     #[serde(default)]
+    pub(super) schedules: Vec<toml::Table>,
+    #[serde(default)]
     pub(super) categories: BTreeMap<String, Category>,
 }
 

@@ -16,6 +16,7 @@ use crate::{
         master::{Master, Options},
         pattern::{Pattern, PatternError},
         plan::Plan,
+        schedule::ScheduleName,
         time::Timestamp,
     },
     store::{StoreError, space::Obstacle},
@@ -34,6 +35,16 @@ pub struct ScanRequest {
     pub options: Options,
     /// The user, if the server has authentication.
     pub submitted_by: Option<String>,
+    /// The run of a schedule that this is.
+    pub run: Option<ScheduledRun>,
+}
+
+/// The run of a schedule.
+#[derive(Debug, Clone)]
+pub struct ScheduledRun {
+    pub schedule: ScheduleName,
+    /// The id that the job gets, recorded before: a run that is repeated after a crash is the same job.
+    pub job_id: JobId,
 }
 
 /// A job that is durable and queued.
@@ -103,6 +114,14 @@ impl Intake {
         self.queue(target, request).await
     }
 
+    /// Validates a URL from outside, as [`accept`](Self::accept) does.
+    ///
+    /// # Errors
+    /// The rule that the URL violates.
+    pub fn check(&self, url: &str) -> Result<(), IntakeError> {
+        Target::parse(url, &self.setup.config.get()).map(drop)
+    }
+
     /// Accepts a validated target, such as one from the command line.
     ///
     /// # Errors
@@ -115,7 +134,7 @@ impl Intake {
         if let Some(reference) = &request.options.reference {
             git_ref::check(reference).map_err(IntakeError::Reference)?;
         }
-        let ScanRequest { url, options, submitted_by } = request;
+        let ScanRequest { url, options, submitted_by, run } = request;
         for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
             Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
         }
@@ -124,7 +143,8 @@ impl Intake {
         let permit = self.supervisor.reserve();
         let permit =
             permit.ok_or(IntakeError::QueueFull(self.setup.config.get().jobs.max_queued_jobs))?;
-        let (id, created_at) = (JobId::generate(), Utc::now());
+        let (job_id, schedule) = run.map(|run| (run.job_id, run.schedule.into())).unzip();
+        let (id, created_at) = (job_id.unwrap_or_else(JobId::generate), Utc::now());
         let plan = if target.needs_discovery() {
             Plan::unknown()
         } else {
@@ -134,6 +154,7 @@ impl Intake {
         let url = git_url::trimmed(&url);
         let mut master = Master::new(&id, url, target.scan_type(), names, created_at);
         master.submitted_by = submitted_by;
+        master.schedule = schedule;
         master.options = Some(options);
         let job = NewJob { id: id.clone(), master, plan, permit: Some(permit) };
         self.supervisor.create(job).await?;

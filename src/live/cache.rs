@@ -8,7 +8,7 @@
 
 use super::{
     EventId,
-    follow::{Ending, Follower},
+    follow::{ChangeSource, Ending, Follower},
     job::{LiveJob, SharedJob},
     job_index::JobIndex,
     sorted_jobs::Counts,
@@ -27,6 +27,7 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
+use tokio::sync::watch;
 
 /// From an immediate notification to a change that only a resync finds.
 const LAG_BOUNDS: &[f64] =
@@ -124,6 +125,11 @@ impl Live {
         guard: G,
     ) -> Follower<G> {
         Follower::new(self.job_index.clone(), last, end, guard)
+    }
+
+    /// A channel that wakes whenever a job changes its state or its counts.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        ChangeSource::changes(&*self.job_index)
     }
 
     /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in

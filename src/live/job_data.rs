@@ -103,6 +103,7 @@ impl JobData {
             folder_time: Utc::now(),
             completed_at: None,
             error: None,
+            schedule: None,
             fraction: 0.0,
         };
         let row = JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false };
@@ -314,6 +315,10 @@ impl JobData {
             error: shared(
                 self.facts.error.as_ref(),
                 master.and_then(|master| master.error.as_deref()),
+            ),
+            schedule: shared(
+                self.facts.schedule.as_ref(),
+                master.and_then(|master| master.schedule.as_deref()),
             ),
             fraction: progress::fraction(&summary, partly),
         };

@@ -284,6 +284,7 @@ fn master<'a>(
     tape.text(&mut master.error, facts.error.as_deref());
     tape.text(&mut master.waiting_for, None);
     tape.text(&mut master.submitted_by, None);
+    tape.text(&mut master.schedule, facts.schedule.as_deref());
     let json = |options: &Options| serde_json::to_string(options).unwrap_or_default();
     let mut options = master.options.as_ref().map(json);
     tape.text(&mut options, Some(&json(&Options::default())));

@@ -145,9 +145,20 @@ mod tests {
         let id: JobId = "job".parse().unwrap();
         let summary = Summary { completed, total_repositories: 9, ..Summary::default() };
         let (started_at, completed_at) = (None, None);
-        let (url, error, fraction) = (None, None, 0.0);
+        let (url, error, schedule, fraction) = (None, None, None, 0.0);
         let folder_time = crate::model::time::Timestamp::default();
-        JobFacts { id, url, state, summary, started_at, folder_time, completed_at, error, fraction }
+        JobFacts {
+            id,
+            url,
+            state,
+            summary,
+            started_at,
+            folder_time,
+            completed_at,
+            error,
+            schedule,
+            fraction,
+        }
     }
 
     /// Fails if a page differs from that of a list that is sorted from scratch.

@@ -78,6 +78,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         started_at: master.and_then(|master| master.started_at),
         completed_at: master.and_then(|master| master.completed_at),
         error: master.and_then(|master| master.error.as_deref().map(Into::into)),
+        schedule: master.and_then(|master| master.schedule.as_deref().map(Into::into)),
         fraction,
     };
     assert!(facts.percentage() <= 100, "{facts:?}");

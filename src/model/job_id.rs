@@ -31,10 +31,26 @@ pub struct JobId(Arc<str>);
 #[error("invalid job id `{0}`: expected 1 to 64 of A-Z a-z 0-9 . _ - without a leading dot")]
 pub struct InvalidJobId(String);
 
+/// The name space of the ids of runs.
+const RUNS: uuid::Uuid = uuid::Uuid::from_u128(0x0a4e_7c1d_9b52_4f0e_8d6a_3c5b_71f2_90e4);
+
 impl JobId {
     /// A new id: a version 7 UUID (RFC 9562), so that names sort by the time of submission.
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7().to_string().into())
+    }
+
+    /// The id of what is due at a time, by its name: always the same, and sorted by the time. A UUID of version 7,
+    /// whose random part is a hash.
+    pub fn of_run(name: &str, due: super::time::Timestamp) -> Self {
+        let millis = due.timestamp_millis();
+        let text = format!("{millis} {name}");
+        let hash = uuid::Uuid::new_v5(&RUNS, text.as_bytes());
+        let mut random = [0; 10];
+        random.copy_from_slice(&hash.as_bytes()[..10]);
+        let millis = u64::try_from(millis).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        Self(id.to_string().into())
     }
 
     /// The id as text.
@@ -94,6 +110,18 @@ mod tests {
         {
             assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
         }
+    }
+
+    /// Fails if a run that is repeated after a crash gets another id, or two runs the same.
+    #[test]
+    fn the_id_of_a_run_depends_on_its_name_and_time() {
+        let at =
+            |seconds: i64| chrono::DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
+        assert_eq!(JobId::of_run("a", at(0)), JobId::of_run("a", at(0)));
+        let ids = [JobId::of_run("a", at(0)), JobId::of_run("b", at(0)), JobId::of_run("a", at(1))];
+        assert!(ids[0] != ids[1] && ids[0] < ids[2] && ids[1] < ids[2], "{ids:?}");
+        let uuid: uuid::Uuid = ids[0].as_str().parse().unwrap();
+        assert_eq!(uuid.get_version_num(), 7);
     }
 
     #[test]

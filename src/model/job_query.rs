@@ -24,6 +24,8 @@ enum Word {
     Forge(String),
     /// Part of the path.
     Name(String),
+    /// The whole name of the schedule.
+    Schedule(String),
     /// Part of the URL, or of the id.
     Any(String),
 }
@@ -33,7 +35,7 @@ enum Word {
 pub enum QueryError {
     #[error("the filter is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("unknown qualifier `{0}:`; there are status:, forge: and name:")]
+    #[error("unknown qualifier `{0}:`; there are status:, forge:, name: and schedule:")]
     UnknownQualifier(String),
     #[error("unknown state `{0}`")]
     UnknownState(String),
@@ -68,6 +70,7 @@ impl Word {
         match qualifier {
             "forge" => Ok(Self::Forge(value.to_owned())),
             "name" => Ok(Self::Name(value.to_owned())),
+            "schedule" => Ok(Self::Schedule(value.to_owned())),
             "status" => {
                 let is_known = COARSE_STATES.contains(&value)
                     || JobState::ALL.iter().any(|state| state.as_str() == value);
@@ -91,6 +94,9 @@ impl Word {
             Self::Status(status) => job.state.coarse() == status || job.state.as_str() == status,
             Self::Forge(part) => host.contains(part.as_str()),
             Self::Name(part) => path.contains(part.as_str()),
+            Self::Schedule(name) => {
+                job.schedule.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+            }
             Self::Any(part) => {
                 url.contains(part.as_str())
                     || job.id.as_str().to_lowercase().contains(part.as_str())
@@ -124,13 +130,16 @@ mod tests {
             folder_time: Timestamp::UNIX_EPOCH,
             completed_at: None,
             error: None,
+            schedule: None,
             fraction: 0.0,
         }
     }
 
     #[test]
     fn a_job_fits_all_words() {
-        let job = job("https://gitlab.example/Shop/auth-api.git", JobState::CompletedWithErrors);
+        let mut job =
+            job("https://gitlab.example/Shop/auth-api.git", JobState::CompletedWithErrors);
+        job.schedule = Some(Arc::from("Nightly"));
         for (text, expected) in [
             ("", true),
             ("auth", true),
@@ -143,6 +152,8 @@ mod tests {
             ("name:gitlab", false),
             ("https://gitlab.example/shop", true),
             ("0190", true),
+            ("schedule:nightly auth", true),
+            ("schedule:night", false),
         ] {
             assert_eq!(JobQuery::parse(text).unwrap().fits(&job), expected, "{text}");
         }

@@ -131,6 +131,9 @@ pub struct Master {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     pub submitted_by: Option<String>,
+    /// The schedule whose run this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     pub options: Option<Options>,
 }
 
@@ -163,6 +166,7 @@ impl Master {
             error: fields.text("error"),
             waiting_for: fields.text("waiting_for"),
             submitted_by: fields.text("submitted_by"),
+            schedule: fields.text("schedule"),
             options: fields.typed("options", "an object"),
         };
         Ok((master, fields.into_warnings()))

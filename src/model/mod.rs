@@ -31,12 +31,14 @@ pub mod redact;
 pub mod repository;
 pub mod retry;
 pub mod scan_result;
+pub mod schedule;
 pub mod self_test;
 pub mod stage_progress;
 pub mod state;
 pub mod status_file;
 pub mod task;
 pub mod time;
+pub mod timetable;
 pub mod version_order;
 pub mod version_range;
 

@@ -225,6 +225,8 @@ pub struct JobFacts {
     pub folder_time: Timestamp,
     pub completed_at: Option<Timestamp>,
     pub error: Option<Arc<str>>,
+    /// The schedule whose run the job is.
+    pub schedule: Option<Arc<str>>,
     /// The completed fraction, 0.0 to 1.0.
     pub fraction: f64,
 }

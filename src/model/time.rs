@@ -16,7 +16,7 @@ pub fn format(at: Timestamp) -> String {
 }
 
 /// The first invalid second: 2100-01-01.
-const TOO_LATE: i64 = 4_102_444_800;
+pub(super) const TOO_LATE: i64 = 4_102_444_800;
 
 /// Parses RFC 3339 text or Unix seconds (whole or fractional); `None` for anything else, and for an
 /// impossible time.

@@ -26,6 +26,9 @@ const STAGING: &str = ".staging";
 /// jobs folder, outside of every job's folder.
 const ATTEMPTS: &str = ".attempts";
 
+/// The folder of schedules and of what they have run, below the jobs folder.
+const SCHEDULES: &str = ".schedules";
+
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobsDir {
@@ -110,6 +113,11 @@ impl JobsDir {
     /// The folder of the second records of all jobs' attempts.
     pub fn attempts(&self) -> PathBuf {
         self.root.join(ATTEMPTS)
+    }
+
+    /// The folder of schedules.
+    pub(super) fn schedules(&self) -> PathBuf {
+        self.root.join(SCHEDULES)
     }
 
     /// The file that the running server locks.

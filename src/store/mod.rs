@@ -17,6 +17,7 @@ mod removal;
 pub mod reserve;
 pub mod result_file;
 pub mod retention;
+pub mod schedules;
 pub mod server_lock;
 pub mod space;
 pub mod trash;

@@ -84,6 +84,7 @@ mod tests {
             started_at: None,
             completed_at: None,
             error: None,
+            schedule: None,
             fraction: 0.0,
         };
         for (state, hours_ago, in_progress, expired) in [

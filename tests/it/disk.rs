@@ -407,7 +407,7 @@ async fn leftovers_of_a_killed_process_are_swept_between_two_clean_ups() {
 }
 
 /// The library of faketime(1), which gives a program a different wall clock.
-fn false_clock() -> Option<String> {
+pub(crate) fn false_clock() -> Option<String> {
     let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let found = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
     let found = found.filter(|path| path.exists()).map(|path| path.display().to_string()).next();

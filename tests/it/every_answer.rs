@@ -77,6 +77,9 @@ async fn every_answer_restricts_browsers_and_reveals_nothing() {
     let server = Setup::new().user("operator", "s3cret").shell("say completed\n").start().await;
     let job = server.submit("widget").await;
     server.finished(&job).await;
+    let schedule = json!({ "cron": "0 0 1 1 *", "git_url": "https://github.com/acme/a.git" });
+    let stored = server.request(Method::PUT, "/schedules/nightly").json(&schedule);
+    server.send(stored).await.expect(201);
     let mut statuses = BTreeMap::<u16, usize>::new();
     let mut pages = 0;
     let mut note = |(status, is_page): (u16, bool)| {
@@ -90,6 +93,7 @@ async fn every_answer_restricts_browsers_and_reveals_nothing() {
     for route in &routes {
         let path = |id: &str, number: &str| {
             let path = route.path.replace("{id}", id).replace("{n}", number);
+            let path = path.replace("{name}", if id == job { "nightly" } else { id });
             path.replace("{file}", "style.css")
         };
         let known = path(&job, "0");

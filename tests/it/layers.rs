@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shim", &["config", "model", "store", "sys"]),
     ("supervisor", &["config", "measure", "model", "pool", "store", "sys"]),
     ("intake", &["config", "http", "model", "pool", "store", "supervisor", "sys"]),
+    ("schedules", &["config", "intake", "live", "model", "pool", "store"]),
     (
         "api",
         &[
@@ -33,12 +34,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "model",
             "pool",
             "sbom",
+            "schedules",
             "store",
             "supervisor",
             "sys",
         ],
     ),
-    ("app", &["config", "intake", "live", "model", "pool", "store", "supervisor", "sys"]),
+    (
+        "app",
+        &["config", "intake", "live", "model", "pool", "schedules", "store", "supervisor", "sys"],
+    ),
 ];
 
 /// What is there for tests alone, and does not exist in the program.

@@ -144,6 +144,8 @@ mod scanner_limit;
 #[cfg(test)]
 mod scanner_protocol;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod schemathesis;

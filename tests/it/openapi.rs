@@ -261,6 +261,32 @@ async fn every_route_answers_as_it_is_described() {
     validator.get(&format!("/jobs/{slow}/partial"), 200).await;
     validator.get(&format!("/jobs/{good}/partial"), 400).await;
 
+    let schedule = json!({ "cron": "0 0 1 1 *", "git_url": "https://github.com/acme/slow.git" });
+    for (name, body, status) in [
+        ("yearly", schedule.clone(), 201),
+        ("yearly", schedule.clone(), 200),
+        ("a.state", schedule, 400),
+        ("wrong", json!({ "cron": "x", "git_url": "https://github.com/acme/slow.git" }), 422),
+    ] {
+        let path = format!("/schedules/{name}");
+        validator.request(Method::PUT, &path, |request| request.json(&body)).await.expect(status);
+    }
+    for status in [200, 409] {
+        validator
+            .request(Method::POST, "/schedules/yearly/run", |request| request)
+            .await
+            .expect(status);
+    }
+    validator.get("/schedules", 200).await;
+    validator.get("/schedules/yearly", 200).await;
+    for status in [204, 404] {
+        validator
+            .request(Method::DELETE, "/schedules/yearly", |request| request)
+            .await
+            .expect(status);
+    }
+    validator.get("/schedules/yearly", 404).await;
+
     validator
         .submit(json!({ "git_url": "https://github.com/acme/more.git", "ref": "v1" }), 200)
         .await;

@@ -6,6 +6,7 @@
 //! have is a [`Member`].
 
 use super::validation::Validation;
+use crate::api::answers::error::ApiError;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
 
@@ -65,27 +66,35 @@ impl<const MOST: u64> JsonSchema for UpTo<MOST> {
     }
 }
 
+/// A body, or a part of one.
+pub(crate) trait Body: Sized {
+    /// Reads the members; those that are invalid are noted.
+    fn members(body: &mut Validation) -> Self;
+
+    /// Reads all members.
+    ///
+    /// # Errors
+    /// All errors of the members at once.
+    fn read(mut body: Validation) -> Result<Self, ApiError> {
+        let read = Self::members(&mut body);
+        body.finish().map(|()| read)
+    }
+}
+
 /// Declares the struct of a body: each member by its name, its field and its type.
 macro_rules! body {
-    ($(#[$meta:meta])* struct $body:ident {
-        $($(#[$about:meta])* $name:literal => $field:ident: $type:ty,)*
+    ($(#[$meta:meta])* $visible:vis struct $body:ident {
+        $($(#[$about:meta])* $name:literal => $shown:vis $field:ident: $type:ty,)*
     }) => {
         $(#[$meta])*
-        struct $body {
-            $($(#[$about])* #[schemars(rename = $name)] $field: $type,)*
+        $visible struct $body {
+            $($(#[$about])* #[schemars(rename = $name)] $shown $field: $type,)*
         }
 
-        impl $body {
-            /// Reads all members.
-            ///
-            /// # Errors
-            /// All errors of the members at once.
-            fn read(
-                mut body: $crate::api::requests::validation::Validation,
-            ) -> Result<Self, $crate::api::answers::error::ApiError> {
+        impl $crate::api::requests::members::Body for $body {
+            fn members(body: &mut $crate::api::requests::validation::Validation) -> Self {
                 use $crate::api::requests::members::Member as _;
-                let read = Self { $($field: <$type>::read(&mut body, $name),)* };
-                body.finish().map(|()| read)
+                Self { $($field: <$type>::read(body, $name),)* }
             }
         }
     };

@@ -8,7 +8,7 @@ use crate::{api::state::Api, store::space::Obstacle};
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 10] = [
+pub(super) const REASONS: [&str; 11] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -19,6 +19,7 @@ pub(super) const REASONS: [&str; 10] = [
     UNREAD_JOBS,
     STOPPED_SHIMS,
     WATCHER,
+    SCHEDULES,
 ];
 
 /// The settings cannot be read again.
@@ -41,6 +42,11 @@ const UNREAD_JOBS: &str = "unread_jobs";
 const STOPPED_SHIMS: &str = "stopped_shims";
 /// Changes of files are detected late, or not at all.
 const WATCHER: &str = "watcher";
+/// A schedule is invalid, or its state cannot be read or stored.
+const SCHEDULES: &str = "schedules";
+
+/// How many problems of schedules are listed one by one.
+const LISTED_SCHEDULES: usize = 10;
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -70,6 +76,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         WATCHER => {
             "Raise fs.inotify.max_user_watches if the limit is reached; otherwise check the disk, and \
              restart the server. Changes are seen late meanwhile, and none is lost."
+        }
+        SCHEDULES => {
+            "Correct the file in .schedules of the jobs folder and send SIGHUP; or replace the schedule by \
+             `PUT /schedules/{name}`, or remove it."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -107,6 +117,18 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
         STOPPED_SHIMS,
         api.supervisor.scan_metrics().stopped_shims().problem().into_iter().collect(),
     );
+    let schedules = &api.schedules.published().problems;
+    // Each is listed in /schedules.
+    let texts = schedules.iter().take(LISTED_SCHEDULES);
+    let mut texts: Vec<_> =
+        texts.map(|problem| format!("schedule `{}`: {}", problem.name, problem.problem)).collect();
+    if schedules.len() > LISTED_SCHEDULES {
+        texts.push(format!(
+            "{} schedules have problems; GET /schedules lists them",
+            schedules.len()
+        ));
+    }
+    add(SCHEDULES, texts);
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

@@ -61,6 +61,7 @@ async fn text(api: &Api) -> String {
     service(&mut text, api, facts.obstacle.as_ref());
     jobs(&mut text, api);
     scans(&mut text, api);
+    schedules(&mut text, api);
     watcher(&mut text, api);
     request_metrics(&mut text, api);
     text.finish()
@@ -222,6 +223,19 @@ fn scans(text: &mut Text, api: &Api) {
     );
     for (cause, count) in api.supervisor.scan_metrics().retries_by_cause() {
         text.sample(&[("cause", cause)], count);
+    }
+}
+
+fn schedules(text: &mut Text, api: &Api) {
+    let published = api.schedules.published();
+    text.single("scanwatch_schedules", Kind::Gauge, "Schedules.", published.schedules.len());
+    text.family(
+        "scanwatch_schedule_runs_total",
+        Kind::Counter,
+        "Runs of schedules, by what became of them.",
+    );
+    for (outcome, count) in api.schedules.outcomes() {
+        text.sample(&[("outcome", outcome)], count);
     }
 }
 

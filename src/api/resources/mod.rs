@@ -28,6 +28,7 @@ pub(super) mod repository;
 pub(super) mod results;
 pub(super) mod sbom;
 pub(super) mod scan;
+pub(super) mod schedules;
 pub(super) mod sign_in;
 pub(super) mod static_answer;
 pub(super) mod warnings;

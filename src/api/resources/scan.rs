@@ -19,7 +19,7 @@ use crate::api::{
     log_limit::LineLimit,
     requests::{
         body::json_body,
-        members::{UpTo, body},
+        members::{Body as _, UpTo, body},
         validation::Validation,
     },
     routing::{
@@ -52,7 +52,7 @@ use warp::{
 };
 
 /// `Retry-After`, in seconds, when the queue is full.
-const QUEUE_RETRY_SECS: u64 = 30;
+pub(crate) const QUEUE_RETRY_SECS: u64 = 30;
 
 /// The `{id}` of all paths.
 pub(crate) const JOB_ID: PathParameter = PathParameter {
@@ -89,11 +89,11 @@ body! {
     /// What to scan.
     #[derive(Debug, JsonSchema)]
     #[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
-    struct Submission {
+    pub(crate) struct Submission {
         /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organization
         /// or a user of a forge (`https://gitlab.com/group/subgroup`). The URL must not contain
         /// credentials.
-        "git_url" => git_url: String,
+        "git_url" => pub(crate) git_url: String,
         /// The branch, tag or commit; the default branch if absent.
         #[schemars(length(min = 1))]
         "ref" => reference: Option<String>,
@@ -168,7 +168,24 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `POST /scan`
 async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, ApiError> {
     let sent = Submission::read(body)?;
-    let options = Options {
+    let request = ScanRequest {
+        url: sent.git_url.clone(),
+        options: options_of(&sent),
+        submitted_by: user.name().map(str::to_owned),
+        run: None,
+    };
+    let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
+    // Ensures that a GET after this answer finds the job.
+    api.nudger.nudge(&accepted.job_id).await;
+    let location = format!("{}/scan/{}", api.config.get().server.public_url, accepted.job_id);
+    let answer =
+        Accepted { job_id: accepted.job_id, status: "pending", created_at: accepted.created_at };
+    Ok(reply::with_header(reply::json(&answer), header::LOCATION, &location))
+}
+
+/// The options of a submission.
+pub(crate) fn options_of(sent: &Submission) -> Options {
+    Options {
         reference: sent.reference.clone(),
         deep: sent.deep.unwrap_or(false),
         archives: sent.archives.unwrap_or(false),
@@ -178,19 +195,7 @@ async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, Api
         exclude_paths: sent.exclude_paths.clone().unwrap_or_default(),
         no_ignore: false,
         retries: sent.retries.map_or(0, |UpTo(retries)| retries),
-    };
-    let request = ScanRequest {
-        url: sent.git_url.clone(),
-        options,
-        submitted_by: user.name().map(str::to_owned),
-    };
-    let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
-    // Ensures that a GET after this answer finds the job.
-    api.nudger.nudge(&accepted.job_id).await;
-    let location = format!("{}/scan/{}", api.config.get().server.public_url, accepted.job_id);
-    let answer =
-        Accepted { job_id: accepted.job_id, status: "pending", created_at: accepted.created_at };
-    Ok(reply::with_header(reply::json(&answer), header::LOCATION, &location))
+    }
 }
 
 /// `GET /scan/{id}`
@@ -319,7 +324,7 @@ async fn writable(api: &Api) -> Result<(), ApiError> {
     }
 }
 
-fn refused(error: &IntakeError, sent: Submission) -> ApiError {
+pub(crate) fn refused(error: &IntakeError, sent: Submission) -> ApiError {
     let invalid = |member: &'static str, message: String, input: Value| {
         ApiError::invalid(vec![FieldError::new("value_error", vec![member.into()], message, input)])
     };
@@ -354,12 +359,12 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
     }
 }
 
-fn stopping() -> ApiError {
+pub(crate) fn stopping() -> ApiError {
     ApiError::Unavailable { detail: "The server is stopping".into(), retry_after: None }
 }
 
 /// The answer to a failed write. Only the log contains the path.
-fn unstorable(what: &str, cause: &StoreError) -> ApiError {
+pub(crate) fn unstorable(what: &str, cause: &StoreError) -> ApiError {
     static LINES: LineLimit = LineLimit::new(20);
     if let Some(suppressed) = LINES.pass() {
         tracing::error!(error = crate::store::chain(cause), suppressed, "{what}");

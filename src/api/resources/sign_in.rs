@@ -12,7 +12,10 @@ use crate::api::{
     },
     auth::{ConnectionContext, Presented},
     requests::{
-        body::json_body, browser_guard::same_site, header::header, members::body,
+        body::json_body,
+        browser_guard::same_site,
+        header::header,
+        members::{Body as _, body},
         validation::Validation,
     },
     routing::{

@@ -131,6 +131,19 @@ impl Route {
         Self::new(Method::POST, path, access, operation, answer)
     }
 
+    /// A route for PUT.
+    pub fn put<const N: usize, F>(
+        path: &Template<N>,
+        access: Access,
+        operation: Operation,
+        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &RouteContext) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
+    {
+        Self::new(Method::PUT, path, access, operation, answer)
+    }
+
     /// A route for DELETE.
     pub fn delete<const N: usize, F>(
         path: &Template<N>,

@@ -122,6 +122,16 @@ impl Client {
         .await
     }
 
+    /// Stores a document.
+    pub(in crate::cli) async fn put(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Document, ClientError> {
+        let request = self.requests.request(Method::PUT, self.url(path)).json(body);
+        self.send_for_document(request).await
+    }
+
     /// Sends a DELETE request, whose answer has no body.
     pub(in crate::cli) async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(self.requests.request(Method::DELETE, self.url(path))).await.map(drop)

@@ -15,6 +15,7 @@ fn row(id: &str, state: JobState, completed: u64) -> JobRow {
         folder_time: DateTime::UNIX_EPOCH,
         completed_at: None,
         error: None,
+        schedule: None,
         fraction: 0.0,
     };
     JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false }

@@ -16,6 +16,7 @@ fn facts() -> JobFacts {
         folder_time: Timestamp::default(),
         completed_at: None,
         error: Some("odd".into()),
+        schedule: None,
         fraction: 1.0,
     }
 }
@@ -60,7 +61,7 @@ fn group(of: u32) -> JobFiles {
         "scan_type": "group", "total_repositories": of, "status": "completed_with_errors",
         "started_at": "2024-01-02T00:00:00Z", "completed_at": "2024-01-02T00:02:00Z",
         "last_aggregation": "2024-01-02T00:02:00Z", "pending_repositories": [],
-        "completed_repositories": names, "submitted_by": "somebody", "options": {"deep": false},
+        "completed_repositories": names, "submitted_by": "somebody", "schedule": "nightly", "options": {"deep": false},
         "failed_repositories": [{ "repo_name": name(5), "error": error, "status": "failed" }],
     });
     JobFiles {
@@ -136,7 +137,15 @@ fn unpacking_restores_every_content() {
         }
         if dice(4) > 0 {
             let mut text = json!({ "schema": dice(3), "scan_type": "group" });
-            for key in ["job_id", "group_url", "status", "error", "waiting_for", "submitted_by"] {
+            for key in [
+                "job_id",
+                "group_url",
+                "status",
+                "error",
+                "waiting_for",
+                "submitted_by",
+                "schedule",
+            ] {
                 text[key] = json!(texts[dice(texts.len())]);
             }
             for key in ["started_at", "last_aggregation", "completed_at"] {

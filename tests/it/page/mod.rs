@@ -232,7 +232,9 @@ async fn verbs_ask_first() {
 /// Breaks if a view is wider than a phone's window, or draws nothing in one of the themes.
 #[tokio::test]
 async fn every_view_fits_every_width() {
-    let (server, job) = finished_group(scanner(), 12).await;
+    let schedules =
+        "[{ name = 'nightly', cron = '30 2 * * 1-5', git_url = 'https://github.com/acme' }]";
+    let (server, job) = finished_group(scanner().set("schedules", schedules), 12).await;
     play_job("pictures", &server, &job).await;
     if let Some(folder) = std::env::var_os("SCANWATCH_PICTURES") {
         for entry in std::fs::read_dir(server.folder()).unwrap().flatten() {

@@ -228,7 +228,7 @@ const basics = {
     for (const [width, height] of [[360, 740], [1280, 800], [3840, 2160]]) {
       for (const colorScheme of ["light", "dark"]) {
         const page = await open(browser, "/", { viewport: { width, height }, colorScheme });
-        for (const [what, path] of [["jobs", ""], ["job", `jobs/${process.env.PAGE_JOB}`], ["timeline", `jobs/${process.env.PAGE_JOB}?tab=timeline`], ["repository", `jobs/${process.env.PAGE_JOB}/0`]]) {
+        for (const [what, path] of [["jobs", ""], ["job", `jobs/${process.env.PAGE_JOB}`], ["schedules", "schedules"], ["timeline", `jobs/${process.env.PAGE_JOB}?tab=timeline`], ["repository", `jobs/${process.env.PAGE_JOB}/0`]]) {
           await page.goto(`${base}/#/${path}`);
           await page.locator("tr[data-row], .vrow, .lanes rect").first().waitFor();
           await page.waitForTimeout(400);

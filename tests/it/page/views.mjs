@@ -15,6 +15,37 @@ async function copied(page, name) {
 }
 
 export const views = {
+  /** The schedules show their next and last runs, why runs were skipped, and what cannot be used; they are run and removed. */
+  async schedules(browser) {
+    const page = await open(browser);
+    await page.getByRole("link", { name: "Schedules" }).click();
+    const row = (name) => page.locator(`tr[data-row="${name}"]`);
+    await row("yearly").getByText("in ", { exact: false }).first().waitFor();
+    await row("off").getByText("off", { exact: true }).nth(1).waitFor();
+    await row("mine").getByText("settings", { exact: false }).waitFor();
+    assert.equal(await row("mine").getByRole("button", { name: "Remove" }).count(), 0);
+    await page.locator(".problems").getByText("torn", { exact: false }).waitFor();
+    await row("often").locator("summary").click();
+    await row("often").locator("li").first().getByText("is not finished", { exact: false }).waitFor();
+    await row("often").getByText("skipped: job", { exact: false }).waitFor();
+    await accessible(page, "schedules");
+    await row("often").getByRole("button", { name: "Run now: often" }).click();
+    await page.locator(".error").getByText("is not finished", { exact: false }).waitFor();
+    await row("off").getByRole("button", { name: "Remove off" }).click();
+    await page.locator("dialog").getByRole("button", { name: "Remove", exact: true }).click();
+    await row("off").waitFor({ state: "detached" });
+    await row("often").getByRole("link", { name: "often", exact: true }).click();
+    await page.waitForURL(/q=schedule/);
+    await page.locator("tr[data-row]").first().waitFor();
+    assert.equal(await page.locator("tr[data-row]").count(), 1);
+    await page.goBack();
+    await row("often").locator('a[href^="#/jobs/"]').click();
+    await page.waitForURL(/#\/jobs\/[0-9a-f-]{36}$/);
+    await page.goBack();
+    await row("yearly").getByRole("button", { name: "Run now: yearly" }).click();
+    await page.waitForURL(/#\/jobs\/[0-9a-f-]{36}$/);
+  },
+
   /** Jobs that wait show their places; the load of the server and its throughput are there without a reload. */
   async queue(browser) {
     const page = await open(browser);

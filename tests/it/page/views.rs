@@ -2,12 +2,15 @@
 
 use super::{begin, finished_group, play_job, scanner};
 use crate::support::{
+    browser::plays,
     files,
     forge::program,
     python::succeed,
     server::{Setup, TestServer},
+    wait::eventually,
 };
 use rustix::process::Signal;
+use serde_json::json;
 
 /// Breaks if somebody cannot see on the page how busy the server is, and when a job that waits gets its turn.
 #[tokio::test]
@@ -140,4 +143,30 @@ fn run_in_jobs_folder(server: &TestServer, command: &str) -> String {
     let mut shell = program("sh");
     let said = succeed(shell.args(["-c", command]).current_dir(server.setup().jobs())).stdout;
     String::from_utf8(said).unwrap()
+}
+
+/// Breaks if somebody cannot see on the page when a schedule runs, what became of its last run, or why it was skipped.
+#[tokio::test]
+async fn schedules_show_their_runs() {
+    const URL: &str = "https://github.com/acme/widget.git";
+    const YEARLY: &str = "0 0 1 1 *";
+    let entry = format!("[{{ name = \"mine\", cron = \"{YEARLY}\", git_url = \"{URL}\" }}]");
+    let setup = scanner().set("schedules", entry);
+    let folder = setup.jobs().join(".schedules");
+    std::fs::create_dir_all(&folder).unwrap();
+    files::write(&folder.join("torn.json"), "{");
+    for (name, cron, enabled) in
+        [("yearly", YEARLY, true), ("off", YEARLY, false), ("often", "* * * * * *", true)]
+    {
+        let body = json!({ "cron": cron, "git_url": URL, "enabled": enabled });
+        files::write(&folder.join(format!("{name}.json")), body.to_string());
+    }
+    files::write(&setup.folder().join("hold"), "");
+    let server = setup.start().await;
+    eventually("a run is skipped", async || {
+        let often = server.get("/schedules/often").await.expect(200).json();
+        often["skipped_runs"].as_u64() >= Some(1)
+    })
+    .await;
+    plays("schedules", server.folder(), server.url("")).await;
 }

@@ -13,6 +13,7 @@ const VIEWS = {
   repository: () => import("./repository.js"),
   packages: () => import("./packages.js"),
   changes: () => import("./changes.js"),
+  schedules: () => import("./schedules.js"),
   "sign-in": () => import("./sign_in.js"),
 };
 let leave = () => {};
@@ -55,7 +56,7 @@ async function render() {
 }
 
 const KEYS = [
-  ["/", "filter"], ["j  k", "next, previous row"], ["Enter", "open the row"], ["g j", "jobs"], ["u", "up: from a repository to its job, from a job to all"],
+  ["/", "filter"], ["j  k", "next, previous row"], ["Enter", "open the row"], ["g j", "jobs"], ["g s", "schedules"], ["u", "up: from a repository to its job, from a job to all"],
   ["?", "this list"], ["Esc", "leave a field, close a dialog"],
 ];
 const help = () => show("Keyboard", h("dl.keys", null, KEYS.map(([key, what]) => [h("dt", null, h("kbd", null, key)), h("dd", null, what)])));
@@ -69,6 +70,7 @@ addEventListener("keydown", (event) => {
   const current = rows.indexOf(document.activeElement?.closest?.("[data-row]"));
   const step = { j: 1, k: -1 }[event.key];
   if (before === "g" && event.key === "j") location.hash = "#/";
+  else if (before === "g" && event.key === "s") location.hash = "#/schedules";
   else if (step && rows.length) rows[Math.min(rows.length - 1, Math.max(0, current + step))].focus();
   else if (event.key === "/") main.querySelector("[data-filter]")?.focus();
   else if (event.key === "?") help();

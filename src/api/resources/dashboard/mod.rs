@@ -38,7 +38,7 @@ const FILE: Template<1> = Template::new(
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 27] = [
+const FILES: [(&str, &str, &str); 28] = [
     ("api.js", SCRIPT, include_str!("api.js")),
     ("app.js", SCRIPT, include_str!("app.js")),
     ("bars.js", SCRIPT, include_str!("bars.js")),
@@ -57,6 +57,7 @@ const FILES: [(&str, &str, &str); 27] = [
     ("packages.js", SCRIPT, include_str!("packages.js")),
     ("reduce.js", SCRIPT, include_str!("reduce.js")),
     ("repository.js", SCRIPT, include_str!("repository.js")),
+    ("schedules.js", SCRIPT, include_str!("schedules.js")),
     ("shell.js", SCRIPT, include_str!("shell.js")),
     ("sign_in.js", SCRIPT, include_str!("sign_in.js")),
     ("stream.js", SCRIPT, include_str!("stream.js")),
