@@ -16,6 +16,7 @@ use crate::{
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
+    webhooks::{Documents, Webhooks},
 };
 use clean_up::{CleanUp, sweep};
 use deferred_recovery::DeferredRecovery;
@@ -63,6 +64,7 @@ pub struct Engine {
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
     pub space: Arc<Space>,
+    pub webhooks: Webhooks,
     /// The `PATH` of the scanners.
     path: String,
     /// The number of jobs that could not be read at the start and are not recovered yet.
@@ -102,6 +104,7 @@ impl Engine {
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let results = Arc::new(Results::new(jobs.clone()));
+        let webhooks = Webhooks::new(setup.config.clone(), Arc::clone(&live), &jobs);
         let engine = Self {
             packages: Arc::new(PackageIndexes::new(Arc::clone(&results))),
             results,
@@ -113,6 +116,7 @@ impl Engine {
             supervisor,
             isolation,
             space,
+            webhooks,
             path,
             unread: Arc::new(AtomicUsize::new(unread.len())),
             jobs,
@@ -139,6 +143,7 @@ impl Engine {
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),
             config: engine.config.clone(),
+            webhooks: engine.webhooks.clone(),
             pool: Pool::new("clean-up", 1),
         };
         let (every, shutdown) = (config.jobs.cleanup_interval, engine.shutdown.clone());
@@ -151,6 +156,11 @@ impl Engine {
     /// The jobs folder.
     pub fn jobs(&self) -> &JobsDir {
         &self.jobs
+    }
+
+    /// Starts to notify the webhooks of the settings.
+    pub fn start_webhooks(&self, documents: Documents) {
+        self.webhooks.start(documents, &self.tasks, self.shutdown.clone());
     }
 
     /// Starts the self-test of the scanners' sandbox in the background.

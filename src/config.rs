@@ -15,6 +15,7 @@ mod layers;
 mod reload;
 mod sections;
 mod values;
+mod webhooks;
 
 pub use current::CurrentConfig;
 pub use layers::{EffectiveSetting, SettingsError};
@@ -23,6 +24,7 @@ pub use sections::{
     AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, ServerConfig,
     TlsFiles, WatchConfig, WatchMode,
 };
+pub use webhooks::Webhook;
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
@@ -53,6 +55,8 @@ pub struct Config {
     pub network: NetworkPolicy,
     pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
+    /// Who is notified of what happens to jobs.
+    pub webhooks: Vec<Webhook>,
     pub categories: BTreeMap<String, Category>,
     /// The folders of local module caches from which versions are resolved: only if a user of the command line
     /// asked for it.
@@ -222,6 +226,11 @@ fn validate(
         network.authorities.extend(authority);
         forges.push(forge);
     }
+    let mut webhooks = Vec::with_capacity(sections.webhooks.len());
+    for webhook in sections.webhooks {
+        let checked = webhook.check(&webhooks, &sources.environment);
+        webhooks.push(checked.map_err(|reason| refusal("webhooks", &reason, places))?);
+    }
     let categories = sections.categories;
     Ok(Config {
         server,
@@ -234,6 +243,7 @@ fn validate(
         network,
         discovery,
         forges,
+        webhooks,
         categories,
         module_caches: Vec::new(),
     })

@@ -27,4 +27,5 @@ pub mod shim;
 pub mod store;
 pub mod supervisor;
 pub mod sys;
+pub mod webhooks;
 pub mod worker;

@@ -10,7 +10,7 @@ use super::{
     connections::request_body::RequestBody,
     resources::{
         dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
-        repository, results, sbom, scan, sign_in, warnings, websocket,
+        repository, results, sbom, scan, sign_in, warnings, webhooks, websocket,
     },
     routing::{
         resource::Resource,
@@ -50,6 +50,11 @@ pub fn resources() -> Vec<Resource> {
                 diff::routes(),
                 sbom::routes(),
             ]),
+        ),
+        resource(
+            "Webhooks",
+            "The webhooks of the settings, and what was delivered to them.",
+            webhooks::routes(),
         ),
         resource(
             "Service",

@@ -9,6 +9,7 @@ use crate::{
     config::{Changes, Config, CurrentConfig, Reloader, SettingsError},
     store::space::{Floor, Space},
     supervisor::Supervisor,
+    webhooks::Webhooks,
 };
 use std::{fmt::Display, sync::Arc};
 use tokio::{signal::unix::Signal, task::spawn_blocking};
@@ -18,6 +19,7 @@ pub(super) struct Reload {
     config: CurrentConfig,
     space: Arc<Space>,
     supervisor: Supervisor,
+    webhooks: Webhooks,
 }
 
 impl Engine {
@@ -28,6 +30,7 @@ impl Engine {
             config: self.config.clone(),
             space: Arc::clone(&self.space),
             supervisor: self.supervisor.clone(),
+            webhooks: self.webhooks.clone(),
         };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
@@ -81,6 +84,7 @@ impl Reload {
         self.space.limit(floor(&config), config.limits.max_fetch_bytes);
         self.config.replace(config);
         self.supervisor.reloaded().await;
+        self.webhooks.reloaded().await;
     }
 }
 
@@ -108,6 +112,9 @@ fn log(changes: &Changes) {
             forges = joined(&changes.authorities),
             "certificate authorities of forges replaced"
         );
+    }
+    if !changes.webhooks.is_empty() {
+        tracing::info!(webhooks = joined(&changes.webhooks), "secrets of webhooks replaced");
     }
     if !changes.need_restart.is_empty() {
         tracing::warn!(

@@ -36,6 +36,7 @@ mod token;
 #[cfg(feature = "top")]
 mod top;
 mod watch;
+mod webhook;
 mod worker;
 
 pub use exit::Exit;
@@ -94,6 +95,11 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Remove finished jobs and their files from a server.
     Rm(remove::RemoveArgs),
+    /// Show the webhooks of a server and their deliveries, send deliveries again, try webhooks.
+    Webhook {
+        #[command(subcommand)]
+        command: webhook::WebhookCommand,
+    },
     /// Print the health of a server.
     Health(health::HealthArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
@@ -190,6 +196,7 @@ pub fn run() -> ExitCode {
         Command::Cancel(args) => cancel::run(&args).into(),
         Command::Retry(args) => retry::run(&args).into(),
         Command::Rm(args) => remove::run(&args).into(),
+        Command::Webhook { command } => webhook::run(&command).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),

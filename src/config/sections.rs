@@ -10,6 +10,7 @@ use super::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
         optional_path, path_patterns, proxy_address, public_url, seconds, text,
     },
+    webhooks::WebhookSection,
 };
 use crate::model::{
     proxy::ProxyAddress,
@@ -33,6 +34,8 @@ pub(super) struct Sections {
     pub(super) log: LogConfig,
     #[serde(default)]
     pub(super) forges: Vec<ForgeSection>,
+    #[serde(default)]
+    pub(super) webhooks: Vec<WebhookSection>,
     #[serde(default)]
     pub(super) categories: BTreeMap<String, Category>,
 }

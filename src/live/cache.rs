@@ -8,7 +8,7 @@
 
 use super::{
     EventId,
-    follow::{Ending, Follower},
+    follow::{ChangeSource, Ending, Follower},
     job::{LiveJob, SharedJob},
     job_index::JobIndex,
     sorted_jobs::Counts,
@@ -27,6 +27,7 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
+use tokio::sync::watch;
 
 /// From an immediate notification to a change that only a resync finds.
 const LAG_BOUNDS: &[f64] =
@@ -175,6 +176,17 @@ impl Live {
     /// How many jobs and repositories are in which state.
     pub fn counts(&self) -> Counts {
         self.job_index.counts()
+    }
+
+    /// The jobs whose row or final state changed after a version, the oldest change first, and whether a job was removed
+    /// since; with the newest version that this includes. A reader that starts with version 0 gets all jobs.
+    pub fn changed_after(&self, version: u64) -> (Vec<JobId>, bool, u64) {
+        self.job_index.changed_after(version)
+    }
+
+    /// A channel that wakes at each change of a job's row or final state.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.job_index.changes()
     }
 
     /// How many jobs are in the cache.

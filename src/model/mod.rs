@@ -39,6 +39,7 @@ pub mod task;
 pub mod time;
 pub mod version_order;
 pub mod version_range;
+pub mod webhook;
 
 pub use failure::{Failure, FailureKind};
 pub use job_id::{InvalidJobId, JobId};

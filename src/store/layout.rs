@@ -26,6 +26,9 @@ const STAGING: &str = ".staging";
 /// jobs folder, outside of every job's folder.
 const ATTEMPTS: &str = ".attempts";
 
+/// The folder of webhooks: what was sent, what waits, and which events of jobs are recorded.
+const WEBHOOKS: &str = ".webhooks";
+
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobsDir {
@@ -110,6 +113,11 @@ impl JobsDir {
     /// The folder of the second records of all jobs' attempts.
     pub fn attempts(&self) -> PathBuf {
         self.root.join(ATTEMPTS)
+    }
+
+    /// The folder of webhooks.
+    pub(super) fn webhooks(&self) -> PathBuf {
+        self.root.join(WEBHOOKS)
     }
 
     /// The file that the running server locks.

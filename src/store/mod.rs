@@ -20,6 +20,7 @@ pub mod retention;
 pub mod server_lock;
 pub mod space;
 pub mod trash;
+pub mod webhooks;
 
 use std::{io, path::PathBuf};
 

@@ -36,9 +36,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "supervisor",
             "sys",
+            "webhooks",
         ],
     ),
-    ("app", &["config", "intake", "live", "model", "pool", "store", "supervisor", "sys"]),
+    ("webhooks", &["config", "http", "live", "model", "pool", "sbom", "store"]),
+    (
+        "app",
+        &["config", "intake", "live", "model", "pool", "store", "supervisor", "sys", "webhooks"],
+    ),
 ];
 
 /// What is there for tests alone, and does not exist in the program.

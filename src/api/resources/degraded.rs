@@ -8,7 +8,7 @@ use crate::{api::state::Api, store::space::Obstacle};
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 10] = [
+pub(super) const REASONS: [&str; 11] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -19,6 +19,7 @@ pub(super) const REASONS: [&str; 10] = [
     UNREAD_JOBS,
     STOPPED_SHIMS,
     WATCHER,
+    WEBHOOKS,
 ];
 
 /// The settings cannot be read again.
@@ -41,6 +42,8 @@ const UNREAD_JOBS: &str = "unread_jobs";
 const STOPPED_SHIMS: &str = "stopped_shims";
 /// Changes of files are detected late, or not at all.
 const WATCHER: &str = "watcher";
+/// A webhook does not work.
+const WEBHOOKS: &str = "webhooks";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -70,6 +73,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         WATCHER => {
             "Raise fs.inotify.max_user_watches if the limit is reached; otherwise check the disk, and \
              restart the server. Changes are seen late meanwhile, and none is lost."
+        }
+        WEBHOOKS => {
+            "Repair the target, and try it with `scanwatch webhook test NAME`. A target that answered 410 \
+             is used again after SIGHUP. What was given up: `scanwatch webhook redeliver NAME --failed`."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -107,6 +114,7 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
         STOPPED_SHIMS,
         api.supervisor.scan_metrics().stopped_shims().problem().into_iter().collect(),
     );
+    add(WEBHOOKS, api.webhooks.problems());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

@@ -31,4 +31,5 @@ pub(super) mod scan;
 pub(super) mod sign_in;
 pub(super) mod static_answer;
 pub(super) mod warnings;
+pub(super) mod webhooks;
 pub(super) mod websocket;
