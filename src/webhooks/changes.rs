@@ -95,7 +95,7 @@ impl Marker {
             begun |= status.state.is_working() || status.state.is_final();
             match self.repository(job, status, ended.is_some()) {
                 Repository::Old => {}
-                Repository::New(event) => of_repositories.push(event),
+                Repository::New(event) => of_repositories.push(*event),
                 Repository::HeldBack => news.is_incomplete = true,
             }
         }
@@ -153,14 +153,14 @@ impl Marker {
             self.repositories.resize(index + 1, 0);
         }
         self.repositories[index] = number;
-        Repository::New(job.repository(status))
+        Repository::New(Box::new(job.repository(status)))
     }
 }
 
 /// What the state of a repository gives.
 enum Repository {
     Old,
-    New(Event),
+    New(Box<Event>),
     /// A retry may follow.
     HeldBack,
 }

@@ -108,7 +108,7 @@ impl Journal {
         let record = self.records().get(id).cloned();
         let before = match record {
             Some(Record::Settled(known)) if ended.as_ref() == Some(&known) => return Ok(false),
-            Some(Record::Settled(_)) => self.read(id)?,
+            Some(Record::Settled(_)) => Some(self.read(id)?.unwrap_or_default()),
             Some(Record::Open(marker)) => Some(marker),
             None => None,
         };

@@ -26,6 +26,8 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: HashMap<String, Waiting>,
+    /// The state and the time of each delivery that does not wait.
+    settled: HashMap<String, (DeliveryState, Timestamp)>,
     failed: BTreeSet<(Timestamp, String)>,
     delivered: BTreeSet<(Timestamp, String)>,
 }
@@ -33,16 +35,10 @@ pub(super) struct Queue {
 impl Queue {
     /// Whether there is a delivery with this id, in whatever state.
     pub(super) fn state_of(&self, id: &str) -> Option<DeliveryState> {
-        let has = |set: &BTreeSet<(Timestamp, String)>| set.iter().any(|(_, known)| known == id);
         if self.waiting.contains_key(id) {
-            Some(DeliveryState::Pending)
-        } else if has(&self.delivered) {
-            Some(DeliveryState::Delivered)
-        } else if has(&self.failed) {
-            Some(DeliveryState::Failed)
-        } else {
-            None
+            return Some(DeliveryState::Pending);
         }
+        self.settled.get(id).map(|(state, _)| *state)
     }
 
     /// How many deliveries wait.
@@ -62,24 +58,24 @@ impl Queue {
 
     /// Adds a delivery that does not wait.
     pub(super) fn settle(&mut self, id: &str, state: DeliveryState, created_at: Timestamp) {
-        self.waiting.remove(id);
-        let entry = (created_at, id.to_owned());
-        match state {
-            DeliveryState::Delivered => {
-                self.delivered.insert(entry);
-            }
-            DeliveryState::Failed => {
-                self.failed.insert(entry);
-            }
-            DeliveryState::Pending => {}
-        }
+        self.forget(id);
+        let set = match state {
+            DeliveryState::Delivered => &mut self.delivered,
+            DeliveryState::Failed => &mut self.failed,
+            DeliveryState::Pending => return,
+        };
+        set.insert((created_at, id.to_owned()));
+        self.settled.insert(id.to_owned(), (state, created_at));
     }
 
     /// Forgets a delivery.
     pub(super) fn forget(&mut self, id: &str) {
         self.waiting.remove(id);
-        self.failed.retain(|(_, known)| known != id);
-        self.delivered.retain(|(_, known)| known != id);
+        if let Some((_, created_at)) = self.settled.remove(id) {
+            let entry = (created_at, id.to_owned());
+            self.failed.remove(&entry);
+            self.delivered.remove(&entry);
+        }
     }
 
     /// Takes the delivery that has been due for the longest time.

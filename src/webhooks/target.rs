@@ -233,6 +233,8 @@ impl Target {
             }
         } else {
             self.folder.remove_delivery(name, state, id)?;
+            // Otherwise a power cut could bring it back, and it would count as the newer one.
+            self.folder.flush(name, state)?;
             let mut waiting = self.waiting(&delivery);
             if self.has_document(id)? {
                 waiting.needs_document = None;

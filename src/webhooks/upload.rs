@@ -9,7 +9,10 @@ use bytes::Bytes;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures_util::stream;
 use reqwest::Body;
-use std::io::{self, Cursor, Read};
+use std::{
+    fmt::Write as _,
+    io::{self, Cursor, Read},
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -57,14 +60,17 @@ pub(super) fn form(repository: &RepositoryData, document: Vec<u8>) -> Form {
     for (field, value) in
         [("autoCreate", "true"), ("projectName", &name), ("projectVersion", &version)]
     {
-        head.push_str(&format!(
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            head,
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"
-        ));
+        );
     }
-    head.push_str(&format!(
+    let _ = write!(
+        head,
         "--{boundary}\r\nContent-Disposition: form-data; name=\"bom\"; filename=\"bom.json\"\r\n\
          Content-Type: application/json\r\n\r\n"
-    ));
+    );
     let tail = format!("\r\n--{boundary}--\r\n");
     let length = head.len() as u64 + size(&document) + tail.len() as u64;
     let head = stream::iter([Ok(Bytes::from(head))]);

@@ -3,7 +3,7 @@
 use super::{
     ALL, received,
     receiver::{Receiver, Reply, status},
-    recording, row, setup, webhook,
+    recording, row, setup, webhook, with,
 };
 use crate::support::{
     files,
@@ -147,7 +147,7 @@ async fn deliveries_outlive_their_jobs() {
 #[tokio::test]
 async fn a_deleted_job_ends_for_a_receiver() {
     let receiver = Receiver::start();
-    let server = setup(&[webhook("ci", &receiver.url("/"), &ENDS, "")])
+    let server = with(&[webhook("ci", &receiver.url("/"), &ENDS, "")])
         .shell("say scanning; sleep 600")
         .start()
         .await;

@@ -3,7 +3,7 @@
 
 mod answers;
 mod crashes;
-mod receiver;
+pub(crate) mod receiver;
 mod recipes;
 mod settings;
 mod shown;
@@ -51,12 +51,16 @@ pub(crate) fn webhook(name: &str, url: &str, events: &[&str], more: &str) -> Str
     )
 }
 
-/// A server with these webhooks, and a scanner that finds nothing; a repository `bad` fails.
+/// A server with these webhooks.
+pub(crate) fn with(webhooks: &[String]) -> Setup {
+    Setup::new().set("webhooks", format!("[{}]", webhooks.join(", "))).variable("HOOK", SECRET)
+}
+
+/// The same, with a scanner that finds nothing; a repository `bad` fails.
 pub(crate) fn setup(webhooks: &[String]) -> Setup {
-    Setup::new()
-        .shell("[ \"$SCANWATCH_REPO_NAME\" = bad ] && exit 3; say completed '\"dependencies_found\": 7'")
-        .set("webhooks", format!("[{}]", webhooks.join(", ")))
-        .variable("HOOK", SECRET)
+    with(webhooks).shell(
+        "[ \"$SCANWATCH_REPO_NAME\" = bad ] && exit 3; say completed '\"dependencies_found\": 7'",
+    )
 }
 
 /// The row of a webhook.

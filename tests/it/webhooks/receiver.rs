@@ -15,17 +15,17 @@ use serde_json::Value;
 
 /// A request, read completely.
 #[derive(Debug, Clone)]
-pub(super) struct Received {
-    pub(super) method: String,
-    pub(super) target: String,
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) target: String,
     headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
-    pub(super) at: Instant,
+    pub(crate) body: Vec<u8>,
+    pub(crate) at: Instant,
 }
 
 /// What a request is answered with.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// This status, with these header lines and this body.
     Status(u16, String, Vec<u8>),
     /// Nothing, until the client closes the connection.
@@ -39,7 +39,7 @@ pub(super) enum Reply {
 type Behaviour = Box<dyn FnMut(&Received, usize) -> Reply + Send>;
 
 #[derive(Debug)]
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -61,18 +61,18 @@ impl std::fmt::Debug for Shared {
 }
 
 /// An answer without a body.
-pub(super) fn status(code: u16) -> Reply {
+pub(crate) fn status(code: u16) -> Reply {
     Reply::Status(code, String::new(), Vec::new())
 }
 
 impl Receiver {
     /// A target that accepts everything.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::answering(|_, _| status(204))
     }
 
     /// A target that answers by the request and the number of those before it.
-    pub(super) fn answering(
+    pub(crate) fn answering(
         behaviour: impl FnMut(&Received, usize) -> Reply + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -100,56 +100,56 @@ impl Receiver {
     }
 
     /// Changes what is answered from now on.
-    pub(super) fn answer(&self, behaviour: impl FnMut(&Received, usize) -> Reply + Send + 'static) {
+    pub(crate) fn answer(&self, behaviour: impl FnMut(&Received, usize) -> Reply + Send + 'static) {
         *self.shared.behaviour.lock().unwrap() = Box::new(behaviour);
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// What was received so far.
-    pub(super) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
 
     /// The events of this type that were received so far.
-    pub(super) fn events(&self, kind: &str) -> Vec<Received> {
+    pub(crate) fn events(&self, kind: &str) -> Vec<Received> {
         let mut all = self.received();
         all.retain(|received| received.json()["type"] == kind);
         all
     }
 
     /// The most connections that were open at once.
-    pub(super) fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
     }
 
     /// How many bytes of endless bodies were taken.
-    pub(super) fn sent(&self) -> usize {
+    pub(crate) fn sent(&self) -> usize {
         self.shared.sent.load(Ordering::SeqCst)
     }
 }
 
 impl Received {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value.as_str())
     }
 
-    pub(super) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         self.header("webhook-id").to_owned()
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    pub(super) fn job(&self) -> String {
+    pub(crate) fn job(&self) -> String {
         self.json()["data"]["job_id"].as_str().unwrap_or_default().to_owned()
     }
 }

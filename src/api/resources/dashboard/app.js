@@ -13,6 +13,7 @@ const VIEWS = {
   repository: () => import("./repository.js"),
   packages: () => import("./packages.js"),
   changes: () => import("./changes.js"),
+  webhooks: () => import("./webhooks.js"),
   "sign-in": () => import("./sign_in.js"),
 };
 let leave = () => {};
