@@ -17,6 +17,7 @@ use crate::{
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
+    webhooks::{Documents, Webhooks},
 };
 use clean_up::{CleanUp, sweep};
 use deferred_recovery::DeferredRecovery;
@@ -66,6 +67,7 @@ pub struct Engine {
     pub space: Arc<Space>,
     /// The schedules of a service; a scan from the command line has none.
     schedules: Option<Schedules>,
+    pub webhooks: Webhooks,
     /// The `PATH` of the scanners.
     path: String,
     /// The number of jobs that could not be read at the start and are not recovered yet.
@@ -105,6 +107,7 @@ impl Engine {
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let results = Arc::new(Results::new(jobs.clone()));
+        let webhooks = Webhooks::new(setup.config.clone(), Arc::clone(&live), &jobs);
         let engine = Self {
             packages: Arc::new(PackageIndexes::new(Arc::clone(&results))),
             results,
@@ -117,6 +120,7 @@ impl Engine {
             isolation,
             space,
             schedules: None,
+            webhooks,
             path,
             unread: Arc::new(AtomicUsize::new(unread.len())),
             jobs,
@@ -143,6 +147,7 @@ impl Engine {
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),
             config: engine.config.clone(),
+            webhooks: engine.webhooks.clone(),
             pool: Pool::new("clean-up", 1),
         };
         let (every, shutdown) = (config.jobs.cleanup_interval, engine.shutdown.clone());
@@ -168,6 +173,11 @@ impl Engine {
         };
         let schedules = Schedules::start(parts, &self.tasks, self.shutdown.clone()).await;
         self.schedules.insert(schedules).clone()
+    }
+
+    /// Starts to notify the webhooks of the settings.
+    pub fn start_webhooks(&self, documents: Documents) {
+        self.webhooks.start(documents, &self.tasks, self.shutdown.clone());
     }
 
     /// Starts the self-test of the scanners' sandbox in the background.

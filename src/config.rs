@@ -16,6 +16,7 @@ mod reload;
 mod schedules;
 mod sections;
 mod values;
+mod webhooks;
 
 pub use current::CurrentConfig;
 pub use layers::{EffectiveSetting, SettingsError};
@@ -24,6 +25,7 @@ pub use sections::{
     AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, ServerConfig,
     TlsFiles, WatchConfig, WatchMode,
 };
+pub use webhooks::Webhook;
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
@@ -55,6 +57,8 @@ pub struct Config {
     pub network: NetworkPolicy,
     pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
+    /// Who is notified of what happens to jobs.
+    pub webhooks: Vec<Webhook>,
     pub categories: BTreeMap<String, Category>,
     pub schedules: BTreeMap<ScheduleName, ScheduleSpec>,
     /// The folders of local module caches from which versions are resolved: only if a user of the command line
@@ -227,6 +231,11 @@ fn validate(
     }
     let schedules = schedules::check(sections.schedules, &network)
         .map_err(|(path, message)| refusal(&path, &message, places))?;
+    let mut webhooks = Vec::with_capacity(sections.webhooks.len());
+    for webhook in sections.webhooks {
+        let checked = webhook.check(&webhooks, &sources.environment);
+        webhooks.push(checked.map_err(|reason| refusal("webhooks", &reason, places))?);
+    }
     let categories = sections.categories;
     Ok(Config {
         server,
@@ -239,6 +248,7 @@ fn validate(
         network,
         discovery,
         forges,
+        webhooks,
         categories,
         schedules,
         module_caches: Vec::new(),

@@ -30,4 +30,5 @@ pub mod shim;
 pub mod store;
 pub mod supervisor;
 pub mod sys;
+pub mod webhooks;
 pub mod worker;

@@ -10,7 +10,7 @@ use super::{
     connections::request_body::RequestBody,
     resources::{
         dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
-        repository, results, sbom, scan, schedules, sign_in, warnings, websocket,
+        repository, results, sbom, scan, schedules, sign_in, warnings, webhooks, websocket,
     },
     routing::{
         resource::Resource,
@@ -52,6 +52,11 @@ pub fn resources() -> Vec<Resource> {
             ]),
         ),
         resource("Schedules", "Scans at the times of a cron pattern.", schedules::routes()),
+        resource(
+            "Webhooks",
+            "The webhooks of the settings, and what was delivered to them.",
+            webhooks::routes(),
+        ),
         resource(
             "Service",
             "Health, metrics and documentation of the service.",

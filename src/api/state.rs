@@ -20,6 +20,7 @@ use crate::{
     schedules::Schedules,
     store::{layout::JobsDir, space::Space},
     supervisor::{Isolation, Supervisor},
+    webhooks::Webhooks,
 };
 use std::{
     collections::HashMap,
@@ -50,6 +51,7 @@ pub struct Parts {
     pub started_at: Timestamp,
     /// The free space of the jobs folder's disk.
     pub space: Arc<Space>,
+    pub webhooks: Webhooks,
     /// The number of jobs that could not be read at startup and are still unreadable.
     pub unread: Arc<AtomicUsize>,
     /// Ends event streams.

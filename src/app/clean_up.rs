@@ -17,6 +17,7 @@ use crate::{
     },
     supervisor::Supervisor,
     sys,
+    webhooks::Webhooks,
 };
 use chrono::Utc;
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
@@ -39,6 +40,8 @@ pub(super) struct CleanUp {
     pub(super) jobs: JobsDir,
     /// How long a finished job is kept: `jobs.retention`.
     pub(super) config: CurrentConfig,
+    /// A job is removed after its events are recorded.
+    pub(super) webhooks: Webhooks,
     pub(super) pool: Pool,
 }
 
@@ -112,6 +115,9 @@ impl CleanUp {
         let (live, jobs) = (Arc::clone(&self.live), self.jobs.clone());
         let expired = self.pool.run(move || expired(&live, &jobs, retention)).await;
         for id in expired.unwrap_or_default() {
+            if !self.webhooks.has_recorded(&id) {
+                continue;
+            }
             match self.supervisor.remove(&id).await {
                 Ok(()) => tracing::info!(job = %id, "expired job removed"),
                 Err(error) => {

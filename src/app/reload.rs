@@ -10,6 +10,7 @@ use crate::{
     schedules::Schedules,
     store::space::{Floor, Space},
     supervisor::Supervisor,
+    webhooks::Webhooks,
 };
 use std::{fmt::Display, sync::Arc};
 use tokio::{signal::unix::Signal, task::spawn_blocking};
@@ -20,6 +21,7 @@ pub(super) struct Reload {
     space: Arc<Space>,
     supervisor: Supervisor,
     schedules: Option<Schedules>,
+    webhooks: Webhooks,
 }
 
 impl Engine {
@@ -31,6 +33,7 @@ impl Engine {
             space: Arc::clone(&self.space),
             supervisor: self.supervisor.clone(),
             schedules: self.schedules.clone(),
+            webhooks: self.webhooks.clone(),
         };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
@@ -85,6 +88,7 @@ impl Reload {
         self.space.limit(floor(&config), config.limits.max_fetch_bytes);
         self.config.replace(config);
         self.supervisor.reloaded().await;
+        self.webhooks.reloaded().await;
         self.reload_schedules().await;
     }
 
@@ -120,6 +124,9 @@ fn log(changes: &Changes) {
             forges = joined(&changes.authorities),
             "certificate authorities of forges replaced"
         );
+    }
+    if !changes.webhooks.is_empty() {
+        tracing::info!(webhooks = joined(&changes.webhooks), "secrets of webhooks replaced");
     }
     if !changes.need_restart.is_empty() {
         tracing::warn!(

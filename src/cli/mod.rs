@@ -37,6 +37,7 @@ mod token;
 #[cfg(feature = "top")]
 mod top;
 mod watch;
+mod webhook;
 mod worker;
 
 pub use exit::Exit;
@@ -98,6 +99,11 @@ enum Command {
     Rm(remove::RemoveArgs),
     /// List, store, remove and run the schedules of a server.
     Schedules(schedules::SchedulesArgs),
+    /// Show the webhooks of a server and their deliveries, send deliveries again, try webhooks.
+    Webhook {
+        #[command(subcommand)]
+        command: webhook::WebhookCommand,
+    },
     /// Print the health of a server.
     Health(health::HealthArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
@@ -196,6 +202,7 @@ pub fn run() -> ExitCode {
         Command::Retry(args) => retry::run(&args).into(),
         Command::Rm(args) => remove::run(&args).into(),
         Command::Schedules(args) => schedules::run(&args).into(),
+        Command::Webhook { command } => webhook::run(&command).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),

@@ -12,6 +12,7 @@ use crate::{
         scan_result::ScanResult,
         status_file::StatusFile,
         task::ScanTask,
+        webhook::Payload,
     },
 };
 use clap::{Args, ValueEnum};
@@ -44,6 +45,8 @@ enum Document {
     Task,
     /// The progress document of `GET /scan/{id}`.
     Progress,
+    /// What a webhook receives.
+    Webhook,
 }
 
 pub(super) fn run(args: &SchemaArgs) -> Exit {
@@ -74,6 +77,7 @@ impl Document {
             Self::Order => written::<Order>(),
             Self::Task => written::<ScanTask>(),
             Self::Progress => written::<ProgressDocument<'_>>(),
+            Self::Webhook => written::<Payload>(),
         }
     }
 }

@@ -7,16 +7,19 @@ use crate::{
         auth::{Auth, ConnectionContext},
         connections::{limits::Limits, request_metrics::RequestMetrics, server},
         reloaded_files::keep_current,
+        resources::findings::FromFiles,
         routes::{paths, routes},
         tls::Tls,
     },
     app::{Engine, StartError},
     config::{Config, Reloader},
+    sbom::{Budget, Document, Format},
     store::chain,
     sys::{
         self,
         service_manager::{self, NOTIFY_VARIABLE, ServiceState},
     },
+    webhooks::Documents,
 };
 use chrono::Utc;
 use clap::Args;
@@ -122,6 +125,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         tasks.spawn(keep_current(Arc::clone(&auth), every, shutdown.clone()));
     }
     engine.test_isolation();
+    engine.start_webhooks(bills_of_materials(&engine));
     if let Some(tls) = &tls {
         tasks.spawn(keep_current(Arc::clone(tls), every, shutdown.clone()));
     }
@@ -155,6 +159,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         request_metrics: Arc::clone(&request_metrics),
         started_at,
         space: Arc::clone(&engine.space),
+        webhooks: engine.webhooks.clone(),
         unread: Arc::clone(&engine.unread),
         shutdown: shutdown.clone(),
     };
@@ -185,6 +190,18 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
     engine.stop(settings.stop_grace).await;
     tracing::info!(served = report.served, dropped = report.dropped, "stopped");
     if in_order { Ok(()) } else { Err(StartError::QueueEnded) }
+}
+
+/// The bills of materials that webhooks upload.
+fn bills_of_materials(engine: &Engine) -> Documents {
+    let (results, live) = (Arc::clone(&engine.results), Arc::clone(&engine.live));
+    Documents::new(move |job, index| {
+        let (live, of) = (Arc::clone(&live), Arc::clone(job));
+        let is_there = move || live.get(of.id()).is_some_and(|job| Arc::ptr_eq(&job, &of));
+        let repositories = [vec![index], Vec::new()];
+        let findings = FromFiles::new(&results, job, repositories, Box::new(is_there));
+        Document::new(Format::CycloneDx, None, findings, Utc::now(), Budget::default())
+    })
 }
 
 /// Prints the server's address and how to use it, with warnings.

@@ -12,7 +12,7 @@ use toml::{
 };
 
 /// Sections whose keys users choose, so the defaults cannot list them.
-const FREE_SECTIONS: [&str; 3] = ["categories", "forges", "schedules"];
+const FREE_SECTIONS: [&str; 4] = ["categories", "forges", "schedules", "webhooks"];
 
 /// The maximum of a numeric setting: 2^53 - 1, the largest integer that all JSON parsers represent
 /// exactly. A duration of that many seconds can be added to any instant.

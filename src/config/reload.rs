@@ -5,7 +5,7 @@
 //! start, and is named again at each reload until then; the first error refuses the whole reload;
 //! no report contains a secret.
 
-use super::{Config, Forge, SettingsError, Sources, layers, merge_layers, validate};
+use super::{Config, Forge, SettingsError, Sources, Webhook, layers, merge_layers, validate};
 use crate::model::address::Origin;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
@@ -53,6 +53,8 @@ pub struct Changes {
     pub tokens: Vec<Origin>,
     /// The forges whose certificate authorities changed, although no setting changed.
     pub authorities: Vec<Origin>,
+    /// The webhooks whose secret or certificate authorities were replaced, although no setting changed.
+    pub webhooks: Vec<String>,
     /// The settings that changed and come into force with the next start, sorted.
     pub need_restart: Vec<String>,
 }
@@ -105,6 +107,11 @@ impl Reloader {
                 }
             }
         }
+        if !changes.settings.iter().any(|path| path == "webhooks") {
+            let pairs = before.webhooks.iter().zip(&config.webhooks);
+            let replaced = pairs.filter(|(old, new)| !has_same_files(old, new));
+            changes.webhooks.extend(replaced.map(|(_, new)| new.name.clone()));
+        }
         self.table = table;
         Ok((config, changes))
     }
@@ -112,6 +119,13 @@ impl Reloader {
 
 fn secret(forge: &Forge) -> Option<&str> {
     forge.token.as_ref().map(ExposeSecret::expose_secret)
+}
+
+fn has_same_files(old: &Webhook, new: &Webhook) -> bool {
+    let secrets = |of: &Webhook| -> Vec<String> {
+        of.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+    };
+    secrets(old) == secrets(new) && old.authorities == new.authorities
 }
 
 fn is_used_once(path: &str) -> bool {

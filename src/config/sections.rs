@@ -10,6 +10,7 @@ use super::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
         optional_path, path_patterns, proxy_address, public_url, seconds, text,
     },
+    webhooks::WebhookSection,
 };
 use crate::model::{
     proxy::ProxyAddress,
@@ -35,6 +36,8 @@ pub(super) struct Sections {
     pub(super) forges: Vec<ForgeSection>,
     #[serde(default)]
     pub(super) schedules: Vec<toml::Table>,
+    #[serde(default)]
+    pub(super) webhooks: Vec<WebhookSection>,
     #[serde(default)]
     pub(super) categories: BTreeMap<String, Category>,
 }

@@ -127,7 +127,7 @@ impl Live {
         Follower::new(self.job_index.clone(), last, end, guard)
     }
 
-    /// A channel that wakes whenever a job changes its state or its counts.
+    /// A channel that wakes at each change of a job's row (its state, its counts) or final state.
     pub fn changes(&self) -> watch::Receiver<u64> {
         ChangeSource::changes(&*self.job_index)
     }
@@ -181,6 +181,12 @@ impl Live {
     /// How many jobs and repositories are in which state.
     pub fn counts(&self) -> Counts {
         self.job_index.counts()
+    }
+
+    /// The jobs whose row or final state changed after a version, the oldest change first, and whether a job was removed
+    /// since; with the newest version that this includes. A reader that starts with version 0 gets all jobs.
+    pub fn changed_after(&self, version: u64) -> (Vec<JobId>, bool, u64) {
+        self.job_index.changed_after(version)
     }
 
     /// How many jobs are in the cache.

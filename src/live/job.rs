@@ -35,6 +35,7 @@ use tokio::sync::watch;
 
 mod final_state;
 mod packing;
+mod requested;
 
 #[cfg(test)]
 use crate::model::master::Master;

@@ -24,12 +24,13 @@ use super::{
     versions::Versions,
 };
 use crate::model::{
+    JobId,
     job_row::{JobsSnapshot, ListedJob},
     progress::JobFacts,
 };
 use entry::{ByStart, Published};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -164,6 +165,17 @@ impl JobIndex {
         let page = jobs.iter().skip(places.start).take(places.len());
         let show = |job: &ByStart| job.entry.with_row(|row| read(&row.facts, row.error.as_deref()));
         (page.map(show).collect(), jobs.len())
+    }
+
+    /// The jobs whose row or final state changed after a version, the oldest change first, and whether a job was removed
+    /// since; with the newest version that this includes.
+    pub(super) fn changed_after(&self, version: u64) -> (Vec<JobId>, bool, u64) {
+        let state = self.lock();
+        let mut seen = HashSet::new();
+        let changed = state.order.range(version.saturating_add(1)..);
+        let changed = changed.map(|(_, entry)| entry.id());
+        let jobs = changed.filter(|id| seen.insert((*id).clone())).cloned().collect();
+        (jobs, state.removed > version, state.version)
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -41,6 +41,7 @@ pub mod time;
 pub mod timetable;
 pub mod version_order;
 pub mod version_range;
+pub mod webhook;
 
 pub use failure::{Failure, FailureKind};
 pub use job_id::{InvalidJobId, JobId};

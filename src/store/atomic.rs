@@ -116,6 +116,18 @@ pub fn rewrite(staging: &Path, path: &Path) -> Result<(), StoreError> {
     rewrite().map_err(StoreError::at("rewrite", path))
 }
 
+/// Replaces `path` by what `write_content` writes, fsynced.
+///
+/// # Errors
+/// If the disk refuses, or `write_content` fails: then the old file stays.
+pub fn replace_by(
+    staging: &Path,
+    path: &Path,
+    write_content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    make(staging, path, write_content, Durability::Flushed).map_err(StoreError::at("write", path))
+}
+
 fn write(staging: &Path, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     make(staging, path, |file| file.write_all(bytes), durability)
 }

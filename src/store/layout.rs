@@ -28,6 +28,8 @@ const ATTEMPTS: &str = ".attempts";
 
 /// The folder of schedules and of what they have run, below the jobs folder.
 const SCHEDULES: &str = ".schedules";
+/// The folder of webhooks: what was sent, what waits, and which events of jobs are recorded.
+const WEBHOOKS: &str = ".webhooks";
 
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +120,11 @@ impl JobsDir {
     /// The folder of schedules.
     pub(super) fn schedules(&self) -> PathBuf {
         self.root.join(SCHEDULES)
+    }
+
+    /// The folder of webhooks.
+    pub(super) fn webhooks(&self) -> PathBuf {
+        self.root.join(WEBHOOKS)
     }
 
     /// The file that the running server locks.

@@ -21,6 +21,7 @@ pub mod schedules;
 pub mod server_lock;
 pub mod space;
 pub mod trash;
+pub mod webhooks;
 
 use std::{io, path::PathBuf};
 

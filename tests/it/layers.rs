@@ -38,11 +38,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "supervisor",
             "sys",
+            "webhooks",
         ],
     ),
+    ("webhooks", &["config", "http", "live", "model", "pool", "sbom", "store"]),
     (
         "app",
-        &["config", "intake", "live", "model", "pool", "schedules", "store", "supervisor", "sys"],
+        &[
+            "config",
+            "intake",
+            "live",
+            "model",
+            "pool",
+            "schedules",
+            "store",
+            "supervisor",
+            "sys",
+            "webhooks",
+        ],
     ),
 ];
 

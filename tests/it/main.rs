@@ -182,6 +182,8 @@ mod top;
 #[cfg(test)]
 mod troubleshooting;
 #[cfg(test)]
+mod webhooks;
+#[cfg(test)]
 mod websocket;
 #[cfg(test)]
 mod work_tree;

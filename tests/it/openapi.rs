@@ -6,7 +6,9 @@ use crate::support::{
     forge::program,
     python::{run_script, succeed},
     server::{Answer, Setup, TestServer},
+    wait::{PATIENCE, until},
 };
+use crate::webhooks;
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -155,7 +157,11 @@ impl<'a> Validator<'a> {
 /// that its description does not have.
 #[tokio::test]
 async fn every_route_answers_as_it_is_described() {
-    let server = Setup::new().user("operator", "s3cret").shell(SCANNER).start().await;
+    // Nobody listens there.
+    let dead = webhooks::webhook("dead", "http://127.0.0.1:9/", &["job.finished"], "");
+    let setup = webhooks::with(&[dead]).user("operator", "s3cret").shell(SCANNER);
+    let server = setup.start().await;
+    webhooks::recording(&server).await;
     let (good, bad) = (server.submit("good").await, server.submit("bad").await);
     server.finished(&good).await;
     server.finished(&bad).await;
@@ -252,6 +258,25 @@ async fn every_route_answers_as_it_is_described() {
     }
     validator.get(&format!("/scan/{bad}/sbom"), 400).await;
     validator.get(&format!("/scan/{good}/repositories/7"), 404).await;
+
+    validator.get("/webhooks", 200).await;
+    validator.get("/webhooks/dead/deliveries?per_page=1", 200).await;
+    validator.get("/webhooks/dead/deliveries?state=none", 400).await;
+    validator.get("/webhooks/none/deliveries", 404).await;
+    let delivery = until(PATIENCE, "a delivery waits", async || {
+        let listed = server.get("/webhooks/dead/deliveries").await.expect(200).json();
+        listed["deliveries"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let redeliver = format!("/webhooks/dead/deliveries/{delivery}/redeliver");
+    validator.request(Method::POST, &redeliver, |request| request).await.expect(200);
+    for (path, status) in [
+        ("/webhooks/dead/test", 200),
+        ("/webhooks/none/test", 404),
+        ("/webhooks/dead/deliveries/none/redeliver", 404),
+    ] {
+        validator.request(Method::POST, path, |request| request).await.expect(status);
+    }
 
     validator.get("/jobs?status=failed", 200).await;
     validator.get("/jobs?status=none", 400).await;

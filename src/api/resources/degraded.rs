@@ -8,7 +8,7 @@ use crate::{api::state::Api, store::space::Obstacle};
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 11] = [
+pub(super) const REASONS: [&str; 12] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -20,6 +20,7 @@ pub(super) const REASONS: [&str; 11] = [
     STOPPED_SHIMS,
     WATCHER,
     SCHEDULES,
+    WEBHOOKS,
 ];
 
 /// The settings cannot be read again.
@@ -47,6 +48,8 @@ const SCHEDULES: &str = "schedules";
 
 /// How many problems of schedules are listed one by one.
 const LISTED_SCHEDULES: usize = 10;
+/// A webhook does not work.
+const WEBHOOKS: &str = "webhooks";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -80,6 +83,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         SCHEDULES => {
             "Correct the file in .schedules of the jobs folder and send SIGHUP; or replace the schedule by \
              `PUT /schedules/{name}`, or remove it."
+        }
+        WEBHOOKS => {
+            "Repair the target, and try it with `scanwatch webhook test NAME`. A target that answered 410 \
+             is used again after SIGHUP. What was given up: `scanwatch webhook redeliver NAME --failed`."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -129,6 +136,7 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
         ));
     }
     add(SCHEDULES, texts);
+    add(WEBHOOKS, api.webhooks.problems());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

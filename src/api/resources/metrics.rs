@@ -64,6 +64,7 @@ async fn text(api: &Api) -> String {
     schedules(&mut text, api);
     watcher(&mut text, api);
     request_metrics(&mut text, api);
+    webhooks(&mut text, api);
     text.finish()
 }
 
@@ -314,6 +315,29 @@ fn request_metrics(text: &mut Text, api: &Api) {
     );
     for (route, durations) in api.request_metrics.durations() {
         text.histogram(&[("route", route)], durations);
+    }
+}
+
+/// Absent without webhooks.
+fn webhooks(text: &mut Text, api: &Api) {
+    let all = api.webhooks.counts();
+    if all.is_empty() {
+        return;
+    }
+    text.family(
+        "scanwatch_webhook_deliveries_total",
+        Kind::Counter,
+        "Attempts to deliver: accepted (delivered), to be repeated (retried), given up (failed); and deliveries \
+         that were removed unsent (lost).",
+    );
+    for webhook in &all {
+        for (outcome, count) in webhook.outcomes {
+            text.sample(&[("webhook", &webhook.name), ("outcome", outcome)], count);
+        }
+    }
+    text.family("scanwatch_webhook_pending", Kind::Gauge, "Deliveries that wait.");
+    for webhook in &all {
+        text.sample(&[("webhook", &webhook.name)], webhook.pending);
     }
 }
 

@@ -32,4 +32,5 @@ pub(super) mod schedules;
 pub(super) mod sign_in;
 pub(super) mod static_answer;
 pub(super) mod warnings;
+pub(super) mod webhooks;
 pub(super) mod websocket;

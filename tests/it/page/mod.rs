@@ -11,6 +11,11 @@ use crate::support::{
     forge::{Forge, program},
     python::succeed,
     server::{Setup, TestServer},
+    wait::eventually,
+};
+use crate::webhooks::{
+    self,
+    receiver::{Receiver, status},
 };
 use flate2::{Compression, write::GzEncoder};
 use reqwest::Method;
@@ -216,6 +221,22 @@ async fn two_jobs_are_compared() {
     let server = Setup::new().start().await;
     let [_, after] = changed_group(&server).await;
     play_job("changes", &server, &after.id).await;
+}
+
+/// Breaks if the page does not show why a webhook fails, or cannot send a delivery again.
+#[tokio::test]
+async fn webhooks_are_shown_and_sent_again() {
+    let receiver = Receiver::answering(|_, _| status(500));
+    let hook = webhooks::webhook("ci", &receiver.url("/"), &["job.finished"], "");
+    let server = webhooks::setup(&[hook]).start().await;
+    webhooks::recording(&server).await;
+    let job = server.submit("app").await;
+    server.finished(&job).await;
+    eventually("it has failed", async || webhooks::row(&server, "ci").await["failures"] == 1).await;
+    let mut playing = waiting("webhooks", &server, &job).await;
+    receiver.answer(|_, _| status(200));
+    playing.tell("repaired");
+    playing.end().await;
 }
 
 /// Breaks if a verb acts without a question, or does not do what it says.

@@ -223,6 +223,27 @@ const basics = {
     await page.getByText("There are no jobs yet.").waitFor();
   },
 
+  /** A webhook that fails is shown with its error, is tried, and its delivery is sent again. */
+  async webhooks(browser) {
+    const page = await open(browser);
+    await page.getByRole("link", { name: "Webhooks" }).click();
+    const target = page.getByRole("table", { name: "Webhooks", exact: true });
+    await target.getByText("the target answered 500").waitFor();
+    await accessible(page, "webhooks");
+    await target.getByRole("button", { name: "Test" }).click();
+    await page.getByText("ci: the target answered 500").waitFor();
+    const deliveries = page.getByRole("table", { name: "Deliveries" });
+    await deliveries.getByText("job.finished").waitFor();
+    await page.getByLabel("State of the deliveries").selectOption("delivered");
+    await deliveries.getByText("None.").waitFor();
+    await page.getByLabel("State of the deliveries").selectOption("pending");
+    process.stdout.write("live\n");
+    await told("repaired");
+    await deliveries.getByRole("button", { name: "Send again" }).click();
+    await page.getByLabel("State of the deliveries").selectOption("delivered");
+    await deliveries.getByText("delivered", { exact: false }).first().waitFor();
+  },
+
   /** Pictures for a person, of all views in two themes and three widths; nothing is wider than the window. */
   async pictures(browser) {
     for (const [width, height] of [[360, 740], [1280, 800], [3840, 2160]]) {

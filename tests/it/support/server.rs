@@ -416,6 +416,11 @@ impl TestServer {
         self.setup.put_variable(name, value);
     }
 
+    /// Sets a key of the settings file for the next start.
+    pub(crate) fn set(&mut self, key: &str, value: impl Display) {
+        writeln!(self.setup.settings, "{key} = {value}").expect("text grows");
+    }
+
     /// A job's folder.
     pub(crate) fn job_folder(&self, job: &str) -> PathBuf {
         self.setup.jobs().join(job)

@@ -14,6 +14,7 @@ const VIEWS = {
   packages: () => import("./packages.js"),
   changes: () => import("./changes.js"),
   schedules: () => import("./schedules.js"),
+  webhooks: () => import("./webhooks.js"),
   "sign-in": () => import("./sign_in.js"),
 };
 let leave = () => {};

@@ -38,7 +38,7 @@ const FILE: Template<1> = Template::new(
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 28] = [
+const FILES: [(&str, &str, &str); 29] = [
     ("api.js", SCRIPT, include_str!("api.js")),
     ("app.js", SCRIPT, include_str!("app.js")),
     ("bars.js", SCRIPT, include_str!("bars.js")),
@@ -66,6 +66,7 @@ const FILES: [(&str, &str, &str); 28] = [
     ("tabs.js", SCRIPT, include_str!("tabs.js")),
     ("timeline.js", SCRIPT, include_str!("timeline.js")),
     ("warnings.js", SCRIPT, include_str!("warnings.js")),
+    ("webhooks.js", SCRIPT, include_str!("webhooks.js")),
     ("worker.js", SCRIPT, include_str!("worker.js")),
 ];
 
