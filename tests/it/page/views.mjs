@@ -36,8 +36,8 @@ export const views = {
     await row("off").waitFor({ state: "detached" });
     await row("often").getByRole("link", { name: "often", exact: true }).click();
     await page.waitForURL(/q=schedule/);
-    await page.locator("tr[data-row]").first().waitFor();
-    assert.equal(await page.locator("tr[data-row]").count(), 1);
+    await page.locator("main.jobs tr[data-row]").first().waitFor();
+    assert.equal(await page.locator("main.jobs tr[data-row]").count(), 1);
     await page.goBack();
     await row("often").locator('a[href^="#/jobs/"]').click();
     await page.waitForURL(/#\/jobs\/[0-9a-f-]{36}$/);
