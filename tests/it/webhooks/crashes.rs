@@ -172,6 +172,7 @@ async fn a_retried_job_ends_again() {
     recording(&server).await;
     let job = server.submit("bad").await;
     received(&receiver, "job.finished", &job).await;
+    received(&receiver, "repository.failed", &job).await;
     let failed = receiver.events("repository.failed");
     assert_eq!(failed[0].json()["data"]["failure"]["exit_code"], 3);
     server.retried(&job).await;
