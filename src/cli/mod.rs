@@ -96,6 +96,7 @@ enum Command {
     /// Remove finished jobs and their files from a server.
     Rm(remove::RemoveArgs),
     /// Show the webhooks of a server and their deliveries, send deliveries again, try webhooks.
+    #[command(after_help = exit::CODES_OF_REQUESTS)]
     Webhook {
         #[command(subcommand)]
         command: webhook::WebhookCommand,
