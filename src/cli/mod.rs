@@ -100,6 +100,7 @@ enum Command {
     /// List, store, remove and run the schedules of a server.
     Schedules(schedules::SchedulesArgs),
     /// Show the webhooks of a server and their deliveries, send deliveries again, try webhooks.
+    #[command(after_help = exit::CODES_OF_REQUESTS)]
     Webhook {
         #[command(subcommand)]
         command: webhook::WebhookCommand,

@@ -7,8 +7,11 @@ use super::{
     output::{self, printable},
 };
 use clap::{Args, Subcommand, ValueEnum};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+
+/// What is escaped in a part of a path. The server compares paths as they are sent.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhookCommand {
@@ -263,7 +266,7 @@ fn test(name: &str, server: &ServerArgs) -> Exit {
 }
 
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 fn shown(value: &Value) -> String {

@@ -17,8 +17,9 @@ use crate::model::{
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-/// How long a failure is held back that may be followed by a retry: the supervisor decides that at once.
-const RETRY_GRACE: TimeDelta = TimeDelta::seconds(5);
+/// How long a failure is held back that may be followed by a retry, and a final state that its shim may still complete:
+/// both happen at once.
+const GRACE: TimeDelta = TimeDelta::seconds(5);
 
 /// What is recorded about a job. Without a record, none of its events is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ pub(super) struct Seen<'a> {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct News {
     pub(super) events: Vec<Event>,
-    /// A failure is held back: the job has to be read again, even if it does not change.
+    /// A final state is held back: the job has to be read again, even if it does not change.
     pub(super) is_incomplete: bool,
 }
 
@@ -142,11 +143,13 @@ impl Marker {
         if recorded == number {
             return Repository::Old;
         }
-        let may_follow = !over
-            && job.options.retries > 0
-            && transient_cause(status.state, status.failure.as_ref()).is_some()
-            && status.completed_at.is_some_and(|at| job.now - at < RETRY_GRACE);
-        if may_follow {
+        let written_at = status.completed_at.or(status.last_update);
+        let is_recent = written_at.is_some_and(|at| job.now - at < GRACE);
+        let may_follow = job.options.retries > 0
+            && transient_cause(status.state, status.failure.as_ref()).is_some();
+        // A scanner of another program may write less than the shim, which completes its final state.
+        let is_partial = status.attempt.is_none() || status.git_url.is_none();
+        if !over && is_recent && (may_follow || is_partial) {
             return Repository::HeldBack;
         }
         if self.repositories.len() <= index {
@@ -161,7 +164,7 @@ impl Marker {
 enum Repository {
     Old,
     New(Box<Event>),
-    /// A retry may follow.
+    /// A retry may follow, or its shim completes it.
     HeldBack,
 }
 
@@ -194,7 +197,7 @@ impl Seen<'_> {
             job_id: id.to_owned(),
             repo_index: status.index,
             repo_name: status.display_name(),
-            git_url: status.git_url.clone(),
+            git_url: status.git_url.clone().or_else(|| self.only_url()),
             reference: self.options.reference.clone(),
             status: status.state.as_str().to_owned(),
             attempt: status.attempt,
@@ -211,6 +214,12 @@ impl Seen<'_> {
         let attempt = status.attempt.unwrap_or_default().to_string();
         let at = time::format(timestamp);
         Event::new(&[id, "repository", &index, &attempt, &at], payload)
+    }
+
+    /// The URL of the job, if it has one repository.
+    fn only_url(&self) -> Option<String> {
+        let is_single = self.facts.summary.total_repositories == 1;
+        self.facts.url.as_deref().filter(|_| is_single).map(str::to_owned)
     }
 
     fn url(&self, below: &str) -> Option<String> {

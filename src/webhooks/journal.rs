@@ -69,7 +69,7 @@ impl Journal {
                 }
                 // Its events are recorded again: receivers recognize them by their ids.
                 Err(error) => {
-                    tracing::warn!(job = %id, %error, "the record of a job's events is invalid")
+                    tracing::warn!(job = %id, %error, "the record of a job's events is invalid");
                 }
             }
         }

@@ -98,8 +98,8 @@ impl Recorder {
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
                 Some(command) = commands.recv() => self.command(command).await,
-                changed = changes.changed(), if is_active && due.is_none() => {
-                    if changed.is_err() {
+                woken = changes.changed(), if is_active && due.is_none() => {
+                    if woken.is_err() {
                         break;
                     }
                     self.progress.due = Some(Instant::now() + INTERVAL);

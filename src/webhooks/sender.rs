@@ -103,7 +103,7 @@ impl Sender {
             _ => self.target.client.send(&id, &delivery.payload).await,
         };
         let target = Arc::clone(&self.target);
-        let applied = self.pool.run(move || target.apply(delivery, attempt, asked)).await;
+        let applied = self.pool.run(move || target.apply(delivery, &attempt, asked)).await;
         if applied.is_err() {
             self.postpone(&id);
         }

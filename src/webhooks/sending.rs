@@ -41,7 +41,7 @@ const SECRET_PATH: usize = 16;
 
 /// The client of one webhook.
 pub(super) struct Client {
-    client: reqwest::Client,
+    http: reqwest::Client,
     kind: WebhookKind,
     url: Url,
     secrets: Vec<SecretString>,
@@ -83,7 +83,7 @@ impl Client {
         let others = password.map(|login| login.password.as_str());
         let others = others.into_iter().chain(path).chain(webhook.url.query());
         Ok(Self {
-            client: builder.build().map_err(failed)?,
+            http: builder.build().map_err(failed)?,
             kind: webhook.kind,
             url: webhook.url.clone(),
             redactor: Redactor::new(secrets.chain(bare).chain(others)),
@@ -100,7 +100,7 @@ impl Client {
             self.secrets.iter().filter_map(|text| secret_bytes(text.expose_secret())).collect();
         let signed = signature::sign(keys.iter().map(Vec::as_slice), id, now, &body);
         let request = self
-            .client
+            .http
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(signature::ID, id)
@@ -118,7 +118,7 @@ impl Client {
     ) -> (Attempt, Option<Duration>) {
         let form = upload::form(repository, document);
         let request = self
-            .client
+            .http
             .post(upload::address(&self.url, upload::BOM))
             .header(CONTENT_TYPE, form.media_type)
             .header(reqwest::header::CONTENT_LENGTH, form.length)
@@ -131,7 +131,7 @@ impl Client {
     pub(super) async fn test(&self, name: &str) -> Attempt {
         if self.kind == WebhookKind::DependencyTrack {
             let address = upload::address(&self.url, upload::TEAM);
-            let request = self.client.get(address).header(upload::API_KEY, self.api_key());
+            let request = self.http.get(address).header(upload::API_KEY, self.api_key());
             return self.exchange(request).await.0;
         }
         let payload = Payload {

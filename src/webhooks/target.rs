@@ -161,13 +161,13 @@ impl Target {
     }
 
     /// Applies the outcome of an attempt. Blocks.
-    pub(super) fn apply(&self, mut delivery: Delivery, attempt: Attempt, asked: Option<Duration>) {
+    pub(super) fn apply(&self, mut delivery: Delivery, attempt: &Attempt, asked: Option<Duration>) {
         let (id, now) = (delivery.id.clone(), Instant::now());
         let verdict = attempt.status.map_or(Verdict::Failed, backoff::verdict);
         delivery.attempts = delivery.attempts.saturating_add(1);
         delivery.last_attempt = Some(attempt.clone());
         delivery.next_attempt_at = None;
-        self.note(&attempt, verdict);
+        self.note(attempt, verdict);
         match verdict {
             Verdict::Delivered => {
                 self.counters.delivered.fetch_add(1, Relaxed);

@@ -27,7 +27,7 @@ fn facts(state: JobState, completed_at: Option<i64>) -> JobFacts {
 
 fn repository(index: u32, state: RepoState, attempt: Option<u64>) -> RepositoryStatus {
     let text = serde_json::json!({
-        "status": state.as_str(), "attempt": attempt, "completed_at": time::format(at(1)),
+        "status": state.as_str(), "attempt": attempt, "git_url": "https://h.example/r.git", "completed_at": time::format(at(1)),
     });
     RepositoryStatus::parse(index, text.to_string().as_bytes()).unwrap().0
 }
@@ -75,7 +75,7 @@ impl Job {
 /// Fails if a state gives its event twice, or if a state that was passed unseen gives none.
 #[test]
 fn each_state_gives_its_event_once() {
-    let mut job = Job::default();
+    let mut job = Job { now: 100, ..Job::default() };
     let working = [repository(0, RepoState::parse("scanning"), Some(1))];
     let done =
         [repository(0, RepoState::Completed, Some(1)), repository(1, RepoState::Failed, None)];
@@ -136,6 +136,20 @@ fn a_failure_that_a_retry_follows_is_held_back() {
     job.now = 30;
     job.expect(&running, &[second], &["repository.failed"]);
     assert!(!job.incomplete);
+}
+
+/// Fails if a final state is sent before its shim has completed it, and once more after that.
+#[test]
+fn a_final_state_that_is_being_completed_is_held_back() {
+    let mut job = Job { now: 2, ..Job::default() };
+    let running = facts(JobState::InProgress, None);
+    let mut partial = repository(0, RepoState::Completed, None);
+    partial.git_url = None;
+    job.expect(&running, &[partial.clone()], &["job.created", "job.started"]);
+    assert!(job.incomplete);
+    let complete = [repository(0, RepoState::Completed, Some(1))];
+    job.expect(&running, &complete, &["repository.finished"]);
+    job.expect(&running, &complete, &[]);
 }
 
 /// Fails if a job that is deleted while it runs never ends for a receiver.

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// What is installed, by name and version.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 9] = [
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
     "prometheus-client==0.23.1",
@@ -20,7 +20,6 @@ const PACKAGES: [&str; 10] = [
     "spdx-tools==0.8.5",
     "ntia-conformance-checker==6.0.0",
     "openapi-python-client==0.29.1",
-    "standardwebhooks==1.1.0",
 ];
 
 /// The folder with the packages.

@@ -2,7 +2,7 @@
 
 use super::{
     ALL, received,
-    receiver::{Receiver, Reply, status},
+    receiver::{Received, Receiver, Reply, status},
     recording, row, setup, webhook, with,
 };
 use crate::support::{
@@ -41,7 +41,7 @@ async fn no_event_is_lost_when_the_server_is_killed_at_any_moment() {
                 .events(kind)
                 .iter()
                 .filter(|event| event.job() == *job)
-                .map(|event| event.id())
+                .map(Received::id)
                 .collect();
             assert_eq!(ids.len(), 1, "{kind} of {job}");
         }
@@ -84,7 +84,7 @@ async fn a_final_state_without_a_record_is_sent_after_a_restart() {
     let before = receiver.received().len();
     server.restart().await;
     eventually("each event is sent again", async || receiver.received().len() == before + 4).await;
-    let ids: BTreeSet<_> = receiver.received().iter().map(|event| event.id()).collect();
+    let ids: BTreeSet<_> = receiver.received().iter().map(Received::id).collect();
     assert_eq!(ids.len(), 4, "the same events have other ids");
 }
 
@@ -172,11 +172,12 @@ async fn a_retried_job_ends_again() {
     recording(&server).await;
     let job = server.submit("bad").await;
     received(&receiver, "job.finished", &job).await;
+    received(&receiver, "repository.failed", &job).await;
     let failed = receiver.events("repository.failed");
     assert_eq!(failed[0].json()["data"]["failure"]["exit_code"], 3);
     server.retried(&job).await;
     eventually("it ends again", async || receiver.events("job.finished").len() == 2).await;
     eventually("it fails again", async || receiver.events("repository.failed").len() == 2).await;
-    let ids: BTreeSet<_> = receiver.events("job.finished").iter().map(|event| event.id()).collect();
+    let ids: BTreeSet<_> = receiver.events("job.finished").iter().map(Received::id).collect();
     assert_eq!((ids.len(), receiver.events("job.created").len()), (2, 1));
 }

@@ -14,7 +14,7 @@ use crate::support::{
     server::{Setup, TestServer},
     wait::{PATIENCE, eventually, until},
 };
-use receiver::Receiver;
+use receiver::{Received, Receiver};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -23,23 +23,24 @@ pub(crate) const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZ
 pub(crate) const ALL: [&str; 5] =
     ["job.created", "job.started", "job.finished", "repository.finished", "repository.failed"];
 
-/// Verifies requests with the reference library of Standard Webhooks, and payloads with the published schema.
+/// Verifies requests as the specification says, by Python's own library, and payloads with the published schema.
 const JUDGE: &str = r#"
-import json, sys
+import base64, hashlib, hmac, json, sys, time
 from jsonschema import Draft202012Validator
-from standardwebhooks.webhooks import Webhook
 received, schema = (json.load(open(path, encoding="utf-8")) for path in sys.argv[1:])
 Draft202012Validator.check_schema(schema)
 validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 for one in received:
-    payload = Webhook(one["secret"]).verify(one["body"], one["headers"])
+    headers, payload = one["headers"], json.loads(one["body"])
+    key = base64.b64decode(one["secret"].removeprefix("whsec_"))
+    signed = ".".join([headers["webhook-id"], headers["webhook-timestamp"], one["body"]])
+    signature = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
+    if headers["webhook-signature"] != "v1," + signature:
+        print(payload["type"], "has another signature:", headers["webhook-signature"])
+    if abs(int(headers["webhook-timestamp"]) - time.time()) > 300:
+        print(payload["type"], "has another time:", headers["webhook-timestamp"])
     for error in validator.iter_errors(payload):
         print(payload["type"], error.json_path, error.message)
-    try:
-        Webhook(one["secret"]).verify(one["body"] + " ", one["headers"])
-        print("a changed payload is accepted")
-    except Exception:
-        pass
 "#;
 
 /// A setting of one webhook.
@@ -82,12 +83,12 @@ pub(crate) async fn recording(server: &TestServer) {
 async fn received(receiver: &Receiver, kind: &str, job: &str) -> String {
     until(PATIENCE, &format!("{kind} of {job} is received"), async || {
         let events = receiver.events(kind);
-        events.iter().find(|event| event.job() == job).map(|event| event.id())
+        events.iter().find(|event| event.job() == job).map(Received::id)
     })
     .await
 }
 
-/// Fails if an event is not sent, is sent without a signature that the reference library accepts, or has a payload that
+/// Fails if an event is not sent, is sent without the signature of the specification, or has a payload that
 /// the published schema does not describe; and if what had happened before a webhook was named is sent.
 #[tokio::test]
 async fn every_event_is_signed_and_described() {
@@ -144,6 +145,6 @@ async fn every_event_is_signed_and_described() {
     // The retry of an old job is new.
     let server_events = receiver.events("job.created").len();
     assert_eq!(server_events, 1);
-    let ids: BTreeSet<_> = receiver.received().iter().map(|event| event.id()).collect();
+    let ids: BTreeSet<_> = receiver.received().iter().map(Received::id).collect();
     assert_eq!(ids.len(), receiver.received().len(), "two events have one id");
 }

@@ -86,7 +86,7 @@ async fn the_command_line_shows_webhooks_and_sends_again() {
     eventually("it is sent again", async || receiver.received().len() == 2).await;
     assert_eq!(receiver.received()[1].id(), id);
     let (code, _, error) = run(&server, &["redeliver", "ci", "unknown"]);
-    assert_eq!(code, Some(1), "{error}");
+    assert!(code != Some(0) && error.contains("Delivery not found"), "{code:?}: {error}");
 
     let (code, text, _) = run(&server, &["test", "ci"]);
     assert!(code == Some(0) && text.starts_with("ok  204"), "{text}");

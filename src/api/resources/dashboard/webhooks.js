@@ -25,9 +25,9 @@ export async function view(main, { parameters }) {
   const more = h("button", { type: "button", onclick: () => turn(1) }, "Older");
   const head = (names) => h("thead", null, h("tr", null, names.map((one) => h("th", { scope: "col" }, one))));
   const below = h("section", { hidden: true }, title, h("div.line", null, select, back, more),
-    h("div.scroll", null, h("table", { "aria-label": "Deliveries" }, head(["State", "Event", "Job", "Created", "Attempts", "Last answer", ""]), rows)));
+    h("div.scroll", null, h("table", { "aria-label": "Deliveries" }, head(["State", "Event", "Job", "Created", "Attempts", "Last answer", "Action"]), rows)));
   fill(main, h("h1", null, "Webhooks"), said,
-    h("div.scroll", null, h("table", { "aria-label": "Webhooks" }, head(["Name", "State", "Target", "Waiting", "Given up", "Lost", "Last error", ""]), targets)), below);
+    h("div.scroll", null, h("table", { "aria-label": "Webhooks" }, head(["Name", "State", "Target", "Waiting", "Given up", "Lost", "Last error", "Action"]), targets)), below);
 
   async function read() {
     try {
