@@ -9,8 +9,8 @@ use super::{
     auth::Auth,
     connections::request_body::RequestBody,
     resources::{
-        dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
-        repository, results, sbom, scan, sign_in, warnings, websocket,
+        dashboard, diff, docs, events, health, jobs, limits, log, metrics, openapi, packages,
+        repositories, repository, results, sbom, scan, sign_in, warnings, websocket,
     },
     routing::{
         resource::Resource,
@@ -57,6 +57,7 @@ pub fn resources() -> Vec<Resource> {
             joined([
                 health::routes(),
                 metrics::routes(),
+                limits::routes(),
                 openapi::routes(resources),
                 docs::routes(),
                 dashboard::routes(),

@@ -10,6 +10,7 @@ mod diff;
 mod exit;
 mod health;
 mod jobs;
+mod limits;
 mod logging;
 mod logs;
 mod manual;
@@ -96,6 +97,8 @@ enum Command {
     Rm(remove::RemoveArgs),
     /// Print the health of a server.
     Health(health::HealthArgs),
+    /// Print how many scans may run at once on a server; with --max, change it.
+    Limits(limits::LimitsArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
     /// --url.
     Worker(worker::WorkerArgs),
@@ -148,6 +151,7 @@ impl Command {
                 | Self::Cancel(_)
                 | Self::Retry(_)
                 | Self::Health(_)
+                | Self::Limits(_)
         )
     }
 }
@@ -191,6 +195,7 @@ pub fn run() -> ExitCode {
         Command::Retry(args) => retry::run(&args).into(),
         Command::Rm(args) => remove::run(&args).into(),
         Command::Health(args) => health::run(&args).into(),
+        Command::Limits(args) => limits::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
         Command::Token { command } => token::run(command).into(),

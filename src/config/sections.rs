@@ -138,6 +138,8 @@ pub struct ScannerConfig {
     pub command: Vec<String>,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_concurrent_processes: usize,
+    /// Whether fewer scans run at once under pressure.
+    pub adaptive_concurrency: bool,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub subprocess_timeout_secs: u64,
     pub kill_grace_secs: u64,

@@ -236,6 +236,8 @@ fn failure(tape: &mut impl Tape, failure: &mut Failure, before: Option<&Failure>
         *code = bits.and_then(|number| u32::try_from(number).ok()).map(u32::cast_signed);
     }
     tape.bit(&mut failure.permanent);
+    tape.bit(&mut failure.throttled);
+    tape.optional_like(&mut failure.retry_after_secs, None);
 }
 
 fn master<'a>(

@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod plan;
 pub mod progress;
 pub mod proxy;
+pub mod rate_limit;
 pub mod redact;
 pub mod repository;
 pub mod retry;

@@ -4,7 +4,10 @@
 //!
 //! Invariant: every change of a job is a command.
 
-use super::job::{NewJob, Planned, RecoveredJob};
+use super::{
+    job::{NewJob, Planned, RecoveredJob},
+    limits::ScanLimits,
+};
 use crate::{
     model::{FailureKind, JobId},
     store::{StoreError, space::Obstacle},
@@ -102,6 +105,11 @@ pub(super) enum Command {
         id: JobId,
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
+    /// Changes how many scans may run at once.
+    Ceiling {
+        ceiling: usize,
+        answer: oneshot::Sender<ScanLimits>,
+    },
     /// The settings have been reloaded.
     Reloaded,
     Stop {
@@ -122,7 +130,7 @@ impl Command {
             | Self::Retry { id, .. }
             | Self::Cancel { id, .. }
             | Self::Remove { id, .. } => Some(id),
-            Self::Reloaded | Self::Stop { .. } => None,
+            Self::Ceiling { .. } | Self::Reloaded | Self::Stop { .. } => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     actor::Actor,
     command::{Cancelled, Command, CreateError, RemoveError, Retried},
     job::{NewJob, Planned, Planning, RecoveredJob},
+    limits::ScanLimits,
     load::{Load, QueuePermit},
     scan_metrics::ScanMetrics,
 };
@@ -42,7 +43,9 @@ impl Supervisor {
         tasks: &TaskTracker,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let load = Arc::new(Load::new(setup.config.get().jobs.max_queued_jobs));
+        let config = setup.config.get();
+        let scans = config.scanner.max_concurrent_processes;
+        let load = Arc::new(Load::new(config.jobs.max_queued_jobs, scans));
         let scan_metrics = Arc::new(ScanMetrics::new());
         let actor = Actor::new(setup, planner, Arc::clone(&load), Arc::clone(&scan_metrics));
         tasks.spawn(actor.run(inbox, recovered));
@@ -151,6 +154,19 @@ impl Supervisor {
     /// hold.
     pub fn waiting_jobs(&self) -> Vec<JobId> {
         self.load.waiting_jobs()
+    }
+
+    /// Changes how many scans may run at once, until the settings are read again; running scans
+    /// continue. `None` if the server is stopping.
+    pub async fn set_ceiling(&self, ceiling: usize) -> Option<ScanLimits> {
+        let (answer, done) = oneshot::channel();
+        let _ = self.commands.send(Command::Ceiling { ceiling, answer }).await;
+        done.await.ok()
+    }
+
+    /// How many scans may run at once, and why.
+    pub fn limits(&self) -> ScanLimits {
+        self.load.limits()
     }
 
     /// How many scanners run and how many repositories wait.

@@ -8,9 +8,11 @@
 use super::{
     disposition::{Disposition, NextAttempt},
     load::QueuePermit,
+    throttling::Host,
 };
 use crate::model::{
     JobId, JobState, RepoState,
+    address::Origin,
     attempt::AttemptRecord,
     master::{FailedRepository, Master, Options, ScanType, end_state},
     plan::Plan,
@@ -73,6 +75,8 @@ pub(super) struct Repository {
     pub(super) interruptions: u64,
     /// The number of the next attempt among the requested retries; 0 for the first try.
     pub(super) retries: u64,
+    /// Nothing else is scanned during the next attempt.
+    pub(super) alone: bool,
     /// How often in a row a shim exited before it claimed its attempt.
     pub(super) false_starts: u32,
     /// How often in a row no shim could be started, or the disk did not answer.
@@ -100,6 +104,11 @@ enum QueueState {
     Finished { state: RepoState, error: Option<String> },
 }
 
+/// The host of a URL.
+fn host_of(url: &str) -> Option<Host> {
+    Some(Origin::of(&url::Url::parse(url).ok()?)?.to_string().into())
+}
+
 /// One job.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -118,6 +127,8 @@ pub(super) struct Job {
     pub(super) planning: Option<CancellationToken>,
     /// Whether the plan is complete.
     planned: bool,
+    /// The host of its repositories: those of a group are all at the group's origin.
+    pub(super) host: Option<Host>,
 }
 
 impl Job {
@@ -134,7 +145,9 @@ impl Job {
             permit: job.permit,
             planning: None,
             planned: false,
+            host: None,
         };
+        new.host = new.master.group_url.as_deref().and_then(host_of);
         // Whatever it waited for under an earlier server is obsolete.
         new.master.waiting_for = None;
         if job.plan.complete {
@@ -154,6 +167,7 @@ impl Job {
                     next_attempt: 1,
                     interruptions: 0,
                     retries: 0,
+                    alone: false,
                     false_starts: 0,
                     setbacks: 0,
                     state: QueueState::Waiting,
@@ -162,6 +176,9 @@ impl Job {
             })
             .collect();
         self.planned = true;
+        // The submitted URL may have another form.
+        let first = self.repositories.values().next();
+        self.host = first.map_or(self.host.take(), |repository| host_of(&repository.git_url));
         self.master.waiting_for = None;
         let total = Some(self.repositories.len() as u64);
         self.dirty |= self.master.total_repositories != total;
@@ -231,6 +248,8 @@ impl Job {
             if repository.next_attempt != next.attempt {
                 repository.false_starts = 0;
             }
+            // An attempt that was stopped is repeated in the same way.
+            repository.alone = next.alone || repository.alone && repository.retries == next.retries;
             repository.next_attempt = next.attempt;
             repository.interruptions = next.interruptions;
             repository.retries = next.retries;

@@ -5,6 +5,7 @@
 //! Invariant: at most as many jobs wait for their first scan as there are permits, unless they were
 //! found at start.
 
+use super::limits::ScanLimits;
 use crate::model::JobId;
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,7 @@ pub(super) struct Load {
     running: AtomicUsize,
     queued: AtomicUsize,
     waiting: Mutex<Waiting>,
+    limits: Mutex<ScanLimits>,
 }
 
 /// Which job waits for its first scan since when, with a number that makes the keys unique. A job that is being created has
@@ -59,13 +61,15 @@ impl Drop for QueuePermit {
 }
 
 impl Load {
-    pub(super) fn new(max_queued_jobs: usize) -> Self {
+    /// For a queue of this many jobs, and this many scans at once.
+    pub(super) fn new(max_queued_jobs: usize, scans: usize) -> Self {
         Self {
             queue_permits: Arc::new(Semaphore::new(max_queued_jobs)),
             size: Mutex::new((max_queued_jobs, 0)),
             running: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             waiting: Mutex::default(),
+            limits: Mutex::new(ScanLimits::of(scans)),
         }
     }
 
@@ -122,6 +126,21 @@ impl Load {
         self.queued.store(queued, Ordering::Relaxed);
     }
 
+    /// Stores the limits of scans. Returns those before, and the new ones with the time since when
+    /// there are so many slots for this reason.
+    pub(super) fn note_limits(&self, now: ScanLimits) -> (ScanLimits, ScanLimits) {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |limits: &ScanLimits| (limits.ceiling, limits.slots, limits.reason, limits.source);
+        let since = if of(&limits) == of(&now) { limits.since } else { now.since };
+        let now = ScanLimits { since, ..now };
+        (std::mem::replace(&mut *limits, now.clone()), now)
+    }
+
+    /// The limits of scans.
+    pub(super) fn limits(&self) -> ScanLimits {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many scanners run and how many repositories wait.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.running.load(Ordering::Relaxed), self.queued.load(Ordering::Relaxed))
@@ -136,7 +155,7 @@ mod tests {
     /// if a raised one admits fewer.
     #[test]
     fn the_limit_can_be_changed_while_jobs_wait() {
-        let load = Arc::new(Load::new(3));
+        let load = Arc::new(Load::new(3, 1));
         let mut waiting: Vec<_> = (0..3).map(|_| load.reserve().unwrap()).collect();
         assert!(load.oldest_wait() > Duration::ZERO);
         load.resize(1);

@@ -7,12 +7,16 @@
 //! starve it either: if no slot is free, a job without one gets a slot from a job that holds
 //! several and has a slow scan among them; that scan is stopped and queued again, once in its life.
 //! The number of slots that a job may hold is its share: slow scans that complete nothing halve it,
-//! each completed scan adds one (docs/decisions/0012-slow-jobs-give-back-slots.md).
+//! each completed scan adds one (docs/decisions/0012-slow-jobs-give-back-slots.md). A host may accept
+//! fewer scans at once (`hosts`); what ran out of memory is scanned while nothing else is (`alone`).
 
+mod alone;
+mod hosts;
 mod shares;
 
-use super::RepoKey;
+use super::{RepoKey, throttling::Host};
 use crate::model::{JobId, attempt::OrderReason};
+use alone::Alone;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Everything that drives the queue.
@@ -41,6 +45,8 @@ pub(super) enum Event {
     Paused(RepoKey),
     /// The pause has ended.
     PauseEnded(RepoKey),
+    /// The pause has ended, and the repository is to be scanned while nothing else is.
+    PauseEndedAlone(RepoKey),
     /// The disk is too full to start this repository: it and all others wait.
     NoSpace(RepoKey),
     SpaceAgain,
@@ -54,6 +60,10 @@ pub(super) enum Event {
     Vanished(JobId),
     /// This many shims may run from now on.
     Limit(usize),
+    /// This many of them are in use from now on: fewer than the limit under pressure.
+    Slots(usize),
+    /// The hosts that accept a limited number of scans at once from now on.
+    HostLimits(HashMap<Host, usize>),
     StopAsked,
 }
 
@@ -71,6 +81,10 @@ pub(super) struct Standing {
     pub(super) cancelled: bool,
     /// Its repositories are still to be listed.
     pub(super) planning: bool,
+    /// Further queued repositories, each to be scanned while nothing else is.
+    pub(super) alone: Vec<u32>,
+    /// The host of its repositories.
+    pub(super) host: Option<Host>,
 }
 
 /// What the loop has to do.
@@ -91,6 +105,13 @@ pub(super) enum Effect {
 #[derive(Debug)]
 pub(super) struct Scheduler {
     limit: usize,
+    /// How many slots are in use, from 1 to the limit.
+    slots: usize,
+    /// Hosts that accept a limited number of scans at once.
+    host_limits: HashMap<Host, usize>,
+    /// How many scans contact each host.
+    running_at: HashMap<Host, usize>,
+    alone: Alone,
     jobs: HashMap<JobId, Job>,
     /// The jobs, in the order of their turns.
     turns: VecDeque<JobId>,
@@ -120,12 +141,19 @@ struct Job {
     /// Whether a cancel is being written.
     held: bool,
     planning: bool,
+    /// Queued repositories that are to be scanned while nothing else is.
+    alone: BTreeSet<u32>,
+    host: Option<Host>,
 }
 
 impl Scheduler {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
+            slots: limit,
+            host_limits: HashMap::new(),
+            running_at: HashMap::new(),
+            alone: Alone::default(),
             jobs: HashMap::new(),
             turns: VecDeque::new(),
             running: 0,
@@ -141,7 +169,7 @@ impl Scheduler {
 
     /// How many repositories are queued.
     pub(super) fn queued(&self) -> usize {
-        self.jobs.values().map(|job| job.queued.len()).sum()
+        self.jobs.values().map(|job| job.queued.len() + job.alone.len()).sum()
     }
 
     /// Whether the queue waits for space on the disk.
@@ -155,8 +183,11 @@ impl Scheduler {
         match event {
             Event::Submitted(job, standing) => {
                 self.running += standing.running.len();
+                self.note_at(standing.host.as_ref(), standing.running.len());
                 let entry = Job {
                     queued: standing.queued.into(),
+                    alone: standing.alone.into_iter().collect(),
+                    host: standing.host,
                     running: standing.running.into_iter().collect(),
                     paused: standing.paused.into_iter().collect(),
                     discarding: standing.ending,
@@ -218,6 +249,7 @@ impl Scheduler {
                     job.queued.push_back(repo.index);
                 }
             }
+            Event::PauseEndedAlone(repo) => self.queue_alone(&repo),
             Event::NoSpace(repo) => {
                 self.waiting_for_space = true;
                 self.queue_again(&repo, &mut effects);
@@ -242,6 +274,7 @@ impl Scheduler {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.queued.clear();
                     job.paused.clear();
+                    job.alone.clear();
                 }
                 self.cancel(&id, &mut effects);
                 if let Some(job) = self.jobs.get_mut(&id) {
@@ -250,6 +283,8 @@ impl Scheduler {
                 self.finish_if_done(&id, &mut effects);
             }
             Event::Limit(limit) => self.set_limit(limit),
+            Event::Slots(slots) => self.slots = slots,
+            Event::HostLimits(limits) => self.host_limits = limits,
             Event::StopAsked => {
                 self.stopping = true;
                 for (id, job) in &self.jobs {
@@ -284,6 +319,7 @@ impl Scheduler {
             effects.push(Effect::StopPlanning(id.clone()));
         }
         job.queued.extend(std::mem::take(&mut job.paused));
+        job.queued.extend(std::mem::take(&mut job.alone));
         if !job.queued.is_empty() {
             job.discarding += job.queued.len();
             effects.push(Effect::Discard(id.clone(), job.queued.drain(..).collect()));
@@ -308,6 +344,8 @@ impl Scheduler {
             if job.cancelled {
                 job.discarding += 1;
                 effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
+            } else if left.was_alone {
+                job.alone.insert(repo.index);
             } else if left.was_yielding {
                 // Repositories that have not been started yet come first.
                 job.queued.push_back(repo.index);
@@ -323,6 +361,7 @@ impl Scheduler {
             job.queued.is_empty()
                 && job.running.is_empty()
                 && job.paused.is_empty()
+                && job.alone.is_empty()
                 && job.discarding == 0
                 && !job.planning
         };
@@ -336,10 +375,12 @@ impl Scheduler {
     /// Gives free slots to the jobs with the fewest running scans, in the order of their turns. A
     /// job gets no more than its share, even if a slot stays free.
     fn fill(&mut self, effects: &mut Vec<Effect>) {
-        let halted = self.stopping || self.waiting_for_space;
-        while !halted && self.running < self.limit {
+        let halted = self.stopping || self.waiting_for_space || self.starts_alone(effects);
+        while !halted && self.running < self.in_use() {
             let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
-                let has_room = |job: &&Job| job.running.len() < job.share && !job.held;
+                let has_room = |job: &&Job| {
+                    job.running.len() < job.share && !job.held && self.host_accepts(job)
+                };
                 let job =
                     self.jobs.get(id).filter(has_room).filter(|job| !job.queued.is_empty())?;
                 Some((job.running.len(), position))
@@ -347,12 +388,9 @@ impl Scheduler {
             let Some((_, position)) = waiting.min() else { return };
             let Some(id) = self.turns.remove(position) else { return };
             self.turns.push_back(id.clone());
-            if let Some(job) = self.jobs.get_mut(&id)
-                && let Some(index) = job.queued.pop_front()
-            {
-                job.running.insert(index);
-                self.running += 1;
-                effects.push(Effect::Spawn(RepoKey { job: id, index }));
+            if let Some(index) = self.jobs.get_mut(&id).and_then(|job| job.queued.pop_front()) {
+                self.alone.note_other();
+                self.begin(RepoKey { job: id, index }, effects);
             }
         }
     }

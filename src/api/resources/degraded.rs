@@ -5,10 +5,11 @@
 //! Invariants: the words are a closed list, [`REASONS`]; no text contains a path or a secret.
 
 use crate::{api::state::Api, store::space::Obstacle};
+use chrono::Utc;
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 10] = [
+pub(super) const REASONS: [&str; 11] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -19,6 +20,7 @@ pub(super) const REASONS: [&str; 10] = [
     UNREAD_JOBS,
     STOPPED_SHIMS,
     WATCHER,
+    PRESSURE,
 ];
 
 /// The settings cannot be read again.
@@ -41,6 +43,8 @@ const UNREAD_JOBS: &str = "unread_jobs";
 const STOPPED_SHIMS: &str = "stopped_shims";
 /// Changes of files are detected late, or not at all.
 const WATCHER: &str = "watcher";
+/// Pressure on the machine has left a single slot for long.
+const PRESSURE: &str = "pressure";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -70,6 +74,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         WATCHER => {
             "Raise fs.inotify.max_user_watches if the limit is reached; otherwise check the disk, and \
              restart the server. Changes are seen late meanwhile, and none is lost."
+        }
+        PRESSURE => {
+            "Find out what uses the memory, the disks or the processors of the machine: /health names \
+             the resource. Scans go on meanwhile, one at a time; more follow by themselves."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -107,6 +115,7 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
         STOPPED_SHIMS,
         api.supervisor.scan_metrics().stopped_shims().problem().into_iter().collect(),
     );
+    add(PRESSURE, api.supervisor.limits().problem(Utc::now()).into_iter().collect());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

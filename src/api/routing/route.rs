@@ -31,7 +31,7 @@ pub enum Access {
     Read,
     /// To submit, cancel and retry.
     Write,
-    /// To remove jobs.
+    /// To remove jobs, and to change limits.
     Admin,
 }
 
@@ -129,6 +129,19 @@ impl Route {
         F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
     {
         Self::new(Method::POST, path, access, operation, answer)
+    }
+
+    /// A route for PUT.
+    pub fn put<const N: usize, F>(
+        path: &Template<N>,
+        access: Access,
+        operation: Operation,
+        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &RouteContext) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
+    {
+        Self::new(Method::PUT, path, access, operation, answer)
     }
 
     /// A route for DELETE.

@@ -122,6 +122,15 @@ impl Client {
         .await
     }
 
+    /// Puts a body.
+    pub(in crate::cli) async fn put(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Document, ClientError> {
+        self.send_for_document(self.requests.request(Method::PUT, self.url(path)).json(body)).await
+    }
+
     /// Sends a DELETE request, whose answer has no body.
     pub(in crate::cli) async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(self.requests.request(Method::DELETE, self.url(path))).await.map(drop)

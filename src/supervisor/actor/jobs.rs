@@ -34,7 +34,7 @@ impl Actor {
         let RecoveredJob { id, master, plan, repositories } = found;
         let permit = self.load.reserve();
         let mut job = Job::new(NewJob { id: id.clone(), master, plan, permit });
-        let (mut queued, mut running) = (Vec::new(), Vec::new());
+        let (mut queued, mut running, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
         for (index, found) in repositories {
             match found {
@@ -46,7 +46,7 @@ impl Actor {
                 Disposition::Queued(next) => {
                     job.expect_attempt(index, next);
                     if next.pause.is_zero() {
-                        queued.push(index);
+                        if next.alone { &mut alone } else { &mut queued }.push(index);
                     } else {
                         paused.push((index, next));
                     }
@@ -59,7 +59,8 @@ impl Actor {
                 Disposition::Refused(reason) => refused.push((index, reason)),
             }
         }
-        let (n_adopted, n_queued, n_paused) = (adopted.len(), queued.len(), paused.len());
+        let (n_adopted, n_queued, n_paused) =
+            (adopted.len(), queued.len() + alone.len(), paused.len());
         tracing::info!(job = %id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
         let cancelled = job.is_cancelled();
         self.jobs.insert(id.clone(), job);
@@ -76,7 +77,9 @@ impl Actor {
         }
         let paused = paused.into_iter().map(|(index, _)| index).collect();
         // A cancel recorded in master.json may not have been carried out completely.
-        let standing = Standing { queued, running, paused, ending, cancelled, planning };
+        let host = self.jobs.get(&id).and_then(|job| job.host.clone());
+        let standing =
+            Standing { queued, running, paused, ending, cancelled, planning, alone, host };
         self.on(Event::Submitted(id, standing));
     }
 
@@ -259,9 +262,10 @@ impl Actor {
         let id = new.id.clone();
         let job = Job::new(new);
         let queued = job.repositories.keys().copied().collect();
+        let host = job.host.clone();
         self.jobs.insert(id.clone(), job);
         let planning = self.begin_planning(&id);
-        let standing = Standing { queued, planning, ..Standing::default() };
+        let standing = Standing { queued, planning, host, ..Standing::default() };
         self.on(Event::Submitted(id, standing));
     }
 

@@ -326,3 +326,5 @@ fn a_slow_scan_that_is_stopping_or_gone_is_not_ordered_to_yield() {
     assert!(queue.on(Event::Slow(repo("a", 0))).is_empty());
     assert!(yields(&queue.on(submit("b", 1))).is_empty(), "the job has only one slot");
 }
+
+mod limits;
