@@ -136,6 +136,8 @@ mod retry;
 #[cfg(test)]
 mod sbom;
 #[cfg(test)]
+mod scaling;
+#[cfg(test)]
 mod scan_output;
 #[cfg(test)]
 mod scanner_limit;

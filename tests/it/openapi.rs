@@ -174,6 +174,7 @@ async fn every_route_answers_as_it_is_described() {
         "/docs/script.js",
         "/page/style.css",
         "/session",
+        "/admin/limits",
     ] {
         validator.get(path, 200).await;
     }
@@ -187,6 +188,12 @@ async fn every_route_answers_as_it_is_described() {
         let send =
             |request: reqwest::RequestBuilder| request.header("origin", &origin).json(&credentials);
         validator.request(Method::POST, "/sign-in", send).await.expect(status);
+    }
+    for (most, status) in [(6, 200), (0, 422)] {
+        let send = |request: reqwest::RequestBuilder| {
+            request.json(&json!({ "max_concurrent_processes": most }))
+        };
+        validator.request(Method::PUT, "/admin/limits", send).await.expect(status);
     }
     validator.request(Method::POST, "/sign-out", |request| request).await.expect(204);
     for job in [&good, &bad, &slow] {
