@@ -1,7 +1,8 @@
 //! Slots under scarce memory.
 //!
 //! Input: samples. Output: a number of slots. Invariants: as in [`super`]; what is about to run out
-//! halves the number, what is scarce lowers it by one.
+//! halves the number, what is scarce lowers it by one, and no more scans start at once than there is
+//! memory for.
 
 use super::{CALM, Cause, Resource, STEP, moved, passed};
 use crate::sys::pressure::{MemoryLeft, Pressure, Stall};
@@ -14,7 +15,9 @@ const SCARCE: Stall = Stall { some: 25.0, full: 5.0 };
 const ENOUGH: Stall = Stall { some: 10.0, full: 1.0 };
 /// The least free memory that is enough on a large machine, and on a small one.
 const MOST_NEEDED: u64 = 1 << 30;
-const LEAST_NEEDED: u64 = 128 << 20;
+const LEAST_NEEDED: u64 = 64 << 20;
+/// What a scan of a usual repository takes at most, with its git.
+const PER_SCAN: u64 = 48 << 20;
 /// The minimum time between two lowerings: the averages of the kernel cover ten seconds, while the
 /// free memory is exact.
 const BETWEEN_STEPS: Duration = Duration::from_secs(10);
@@ -80,6 +83,12 @@ impl Memory {
         if severity >= Severity::Scarce {
             self.cause = Some(Cause { resource: Resource::Memory, figures });
         }
+        let affordable = affordable(pressure, running);
+        if affordable < self.level {
+            let figures = pressure.memory_left.map(free).unwrap_or_default();
+            self.cause = Some(Cause { resource: Resource::Memory, figures });
+            self.lower(now, affordable);
+        }
         // Slots that nobody uses take no memory.
         let used = if running == 0 { self.level } else { self.level.min(running) };
         match severity {
@@ -91,7 +100,7 @@ impl Memory {
             }
             Severity::None => {
                 let calm_since = *self.calm_since.get_or_insert(now);
-                self.raise_if_due(now, calm_since, ceiling);
+                self.raise_if_due(now, calm_since, ceiling.min(affordable), ceiling);
                 return;
             }
             Severity::Critical | Severity::Scarce | Severity::Between => {}
@@ -112,14 +121,17 @@ impl Memory {
         self.raised = None;
     }
 
-    fn raise_if_due(&mut self, now: Duration, calm_since: Duration, ceiling: usize) {
+    fn raise_if_due(&mut self, now: Duration, calm_since: Duration, most: usize, ceiling: usize) {
         if self.level == ceiling {
             self.cause = None;
             // The load that caused the lowerings is gone.
             if passed(now, self.changed, LONGEST_STEP) {
                 self.step = STEP;
             }
-        } else if passed(now, Some(calm_since), CALM) && passed(now, self.changed, self.step) {
+        } else if self.level < most
+            && passed(now, Some(calm_since), CALM)
+            && passed(now, self.changed, self.step)
+        {
             self.level += 1;
             self.changed = Some(now);
             self.raised = Some(now);
@@ -157,14 +169,24 @@ fn severity(pressure: &Pressure) -> (Severity, String) {
         } else {
             Severity::None
         };
-        let free = format!("{} of {} MiB free", left.free >> 20, left.total >> 20);
-        (severity, free)
+        (severity, free(left))
     });
     by_stall
         .into_iter()
         .chain(by_size)
         .max_by_key(|(severity, _)| *severity)
         .unwrap_or((Severity::None, String::new()))
+}
+
+/// How many scans there is memory for: those that run, and more that are small.
+fn affordable(pressure: &Pressure, running: usize) -> usize {
+    let Some(left) = pressure.memory_left else { return usize::MAX };
+    let more = left.free.saturating_sub(needed(left) / 2) / PER_SCAN;
+    running.saturating_add(usize::try_from(more).unwrap_or(usize::MAX)).max(1)
+}
+
+fn free(left: MemoryLeft) -> String {
+    format!("{} of {} MiB free", left.free >> 20, left.total >> 20)
 }
 
 /// The free memory that is enough: a tenth, but no more than scanners can use, and on a small machine

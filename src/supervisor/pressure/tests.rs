@@ -103,6 +103,30 @@ fn memory_that_runs_out_halves_the_slots() {
     assert_eq!(machine.pass(12, |_| left(GIB / 4), as_rate), 1);
 }
 
+/// Fails if so many scans start at once that their memory is gone before the next sample.
+#[test]
+fn no_more_scans_start_than_there_is_memory_for() {
+    let left = MemoryLeft { free: 180 << 20, total: 600 << 20 };
+    let pressure = Pressure { memory_left: Some(left), ..calm() };
+    let mut controller = Controller::new(8);
+    let idle = Work::default();
+    controller.on_sample(Duration::from_secs(2), &pressure, idle);
+    assert_eq!(controller.slots(), 3);
+    assert_eq!(controller.cause().unwrap().figures, "180 of 600 MiB free");
+    for second in 2..100 {
+        controller.on_sample(Duration::from_secs(2 * second), &pressure, idle);
+    }
+    assert_eq!(controller.slots(), 3, "no more than before");
+    for second in 100..200 {
+        controller.on_sample(
+            Duration::from_secs(2 * second),
+            &pressure,
+            Work { running: 3, ..idle },
+        );
+    }
+    assert_eq!(controller.slots(), 6, "what runs is counted already");
+}
+
 /// Fails if slots that nobody uses are taken away before those that take memory.
 #[test]
 fn lowering_begins_at_the_slots_in_use() {
