@@ -231,11 +231,10 @@ impl Limits {
         let (now, began) = (self.begin.elapsed(), self.since_begin(began));
         let changed = self.throttling.served(host, (now, began), self.ceiling);
         if changed {
-            match self.throttling.scans_at(host, now) {
-                Some(scans) => {
-                    tracing::info!(host = %host, scans, "the host serves scans; one more may contact it at once");
-                }
-                None => tracing::info!(host = %host, "the host does not throttle any more"),
+            if let Some(scans) = self.throttling.scans_at(host, now) {
+                tracing::info!(host = %host, scans, "the host serves scans; one more may contact it at once");
+            } else {
+                tracing::info!(host = %host, "the host does not throttle any more");
             }
         }
         changed

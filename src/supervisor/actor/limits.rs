@@ -89,10 +89,8 @@ impl Actor {
                 self.timers.start(pause, Elapsed::HostPause);
                 self.hosts_changed();
             }
-            _ if status.state == RepoState::Completed => {
-                if self.limits.served(&host, began) {
-                    self.hosts_changed();
-                }
+            _ if status.state == RepoState::Completed && self.limits.served(&host, began) => {
+                self.hosts_changed();
             }
             _ => {}
         }

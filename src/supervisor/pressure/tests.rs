@@ -158,7 +158,7 @@ fn waiting_for_disks_lowers_nothing_that_would_be_missed() {
         .changes
         .windows(2)
         .filter(|pair| pair[0].1 < 6)
-        .map(|pair| (pair[1].0 - pair[0].0).as_secs())
+        .map(|pair| pair[1].0.as_secs() - pair[0].0.as_secs())
         .sum();
     assert!(lowered <= 100, "{lowered} s of an hour: {:?}", machine.changes);
     assert_eq!(machine.controller.slots(), 6);
