@@ -31,10 +31,10 @@ use support::{
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const REPOSITORIES: usize = 200;
+const REPOSITORIES: usize = 120;
 const ROUNDS: usize = 3;
 /// The fixed numbers that are tried; the last one is the ceiling of the adaptive number.
-const FIXED: [usize; 5] = [1, 2, 3, 5, 8];
+const FIXED: [usize; 4] = [1, 3, 5, 8];
 
 /// A way to choose the number of concurrent scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -108,16 +108,24 @@ fn memory_of_machine(text: &str) -> Option<MemoryLeft> {
     Some(MemoryLeft { free: of("MemAvailable:")?, total: of("MemTotal:")? })
 }
 
-/// What the limits of the control group and of the groups above it leave.
+/// What the limits of the control group and of the groups above it leave. Cached files count as free, as in
+/// `MemAvailable`: the kernel drops them before it kills anything.
 fn memory_of_groups(unified: Option<PathBuf>) -> Option<MemoryLeft> {
-    let (start, names) = match unified.filter(|folder| folder.join("memory.max").exists()) {
-        Some(folder) => (folder, ["memory.max", "memory.current", "inactive_file "]),
-        None => (
-            cgroup::own_memory_folder()?,
-            ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "],
-        ),
-    };
-    let [limit, usage, reclaimable] = names;
+    let (start, [limit, usage, inactive, active]) =
+        match unified.filter(|folder| folder.join("memory.max").exists()) {
+            Some(folder) => {
+                (folder, ["memory.max", "memory.current", "inactive_file ", "active_file "])
+            }
+            None => (
+                cgroup::own_memory_folder()?,
+                [
+                    "memory.limit_in_bytes",
+                    "memory.usage_in_bytes",
+                    "total_inactive_file ",
+                    "total_active_file ",
+                ],
+            ),
+        };
     start
         .ancestors()
         .take(LEVELS)
@@ -127,10 +135,11 @@ fn memory_of_groups(unified: Option<PathBuf>) -> Option<MemoryLeft> {
             // "max" is no number.
             let total = number(limit).filter(|total| *total < UNLIMITED)?;
             let figures = text(&folder.join("memory.stat")).unwrap_or_default();
-            // Cached files that nobody uses are dropped before anything is killed.
-            let cached = figures.lines().find_map(|line| line.strip_prefix(reclaimable));
-            let cached = cached.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0);
-            let used = number(usage)?.saturating_sub(cached);
+            let of = |name: &str| -> u64 {
+                let line = figures.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0)
+            };
+            let used = number(usage)?.saturating_sub(of(inactive).saturating_add(of(active)));
             Some(MemoryLeft { free: total.saturating_sub(used), total })
         })
         .min_by_key(|left| left.free)
@@ -182,7 +191,7 @@ mod tests {
             for (name, content) in [
                 ("memory.max", max),
                 ("memory.current", current),
-                ("memory.stat", "anon 1\ninactive_file 40\n"),
+                ("memory.stat", "anon 1\ninactive_file 30\nactive_file 10\n"),
             ] {
                 std::fs::File::create(folder.join(name)).unwrap();
                 std::fs::OpenOptions::new()

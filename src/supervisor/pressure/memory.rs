@@ -80,7 +80,7 @@ impl Memory {
         ceiling: usize,
     ) {
         let (severity, figures) = severity(pressure);
-        if severity >= Severity::Scarce {
+        if !figures.is_empty() && (severity >= Severity::Scarce || self.cause.is_some()) {
             self.cause = Some(Cause { resource: Resource::Memory, figures });
         }
         let affordable = affordable(pressure, running);
@@ -160,11 +160,11 @@ fn severity(pressure: &Pressure) -> (Severity, String) {
     });
     let by_size = pressure.memory_left.map(|left| {
         let needed = needed(left);
-        let severity = if left.free < needed / 2 {
+        let severity = if left.free < needed / 4 {
             Severity::Critical
-        } else if left.free < needed {
+        } else if left.free < needed / 2 {
             Severity::Scarce
-        } else if left.free < needed + needed / 2 {
+        } else if left.free < needed {
             Severity::Between
         } else {
             Severity::None

@@ -97,10 +97,10 @@ fn memory_that_runs_out_halves_the_slots() {
         ..calm()
     };
     let mut machine = Machine::new(16);
-    assert_eq!(machine.pass(2, |_| left(GIB + GIB / 4), as_rate), 16, "between");
-    assert_eq!(machine.pass(2, |_| left(GIB / 4), as_rate), 8);
-    assert_eq!(machine.controller.cause().unwrap().figures, "256 of 16384 MiB free");
-    assert_eq!(machine.pass(12, |_| left(GIB / 4), as_rate), 1);
+    assert_eq!(machine.pass(2, |_| left(GIB / 4 * 3), as_rate), 16, "between");
+    assert_eq!(machine.pass(2, |_| left(GIB / 8), as_rate), 8);
+    assert_eq!(machine.controller.cause().unwrap().figures, "128 of 16384 MiB free");
+    assert_eq!(machine.pass(12, |_| left(GIB / 8), as_rate), 1);
 }
 
 /// Fails if so many scans start at once that their memory is gone before the next sample.
