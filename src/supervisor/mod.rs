@@ -42,7 +42,7 @@ mod status_files;
 mod stopped_shims;
 mod timers;
 
-pub use command::{Cancelled, CreateError, RemoveError, Retried};
+pub use command::{Cancelled, CreateError, RemoveError, Retried, TurnChanged, TurnRequest};
 pub use handle::Supervisor;
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning, RecoveredJob};

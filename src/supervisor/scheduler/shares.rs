@@ -19,7 +19,9 @@ impl Scheduler {
         self.running -= 1;
         let was_slow = job.slow.contains(&repo.index);
         job.slow.retain(|index| *index != repo.index);
-        Some(Left { was_slow, was_yielding: job.yielding.remove(&repo.index) })
+        let was_yielding = job.yielding.remove(&repo.index);
+        self.release_target(repo);
+        Some(Left { was_slow, was_yielding })
     }
 
     /// As [`leave`](Self::leave), for a repository that has failed. If it was slow, the share of
@@ -44,12 +46,12 @@ impl Scheduler {
     /// If no slot is free, reclaims one for each job that waits without any: from the job with the
     /// most slots, the scan that became slow last.
     pub(super) fn reclaim(&mut self, effects: &mut Vec<Effect>) {
-        let halted = self.stopping || self.waiting_for_space;
+        let halted = self.is_halted();
         if halted || self.running < self.limit || self.jobs.values().all(|job| job.slow.is_empty())
         {
             return;
         }
-        let waits = |job: &&Job| job.running.is_empty() && !job.queued.is_empty() && !job.held;
+        let waits = |job: &&Job| job.running.is_empty() && job.may_start();
         let waiting = self.jobs.values().filter(waits).count();
         // Slots that are about to be released go to the jobs that waited first.
         let coming: usize = self.jobs.values().map(|job| job.yielding.len()).sum();
