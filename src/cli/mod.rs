@@ -36,6 +36,7 @@ mod table;
 mod token;
 #[cfg(feature = "top")]
 mod top;
+mod turns;
 mod watch;
 mod worker;
 
@@ -93,6 +94,12 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Scan the failed repositories of a job again.
     Retry(retry::RetryArgs),
+    /// Pause jobs of a server: running scans end on their own, and nothing more is started.
+    Pause(turns::TurnArgs),
+    /// Resume paused jobs of a server.
+    Resume(turns::TurnArgs),
+    /// Put jobs of a server before the other jobs of their users.
+    Bump(turns::TurnArgs),
     /// Remove finished jobs and their files from a server.
     Rm(remove::RemoveArgs),
     /// Print the health of a server.
@@ -150,6 +157,9 @@ impl Command {
                 | Self::Jobs(_)
                 | Self::Cancel(_)
                 | Self::Retry(_)
+                | Self::Pause(_)
+                | Self::Resume(_)
+                | Self::Bump(_)
                 | Self::Health(_)
                 | Self::Limits(_)
         )
@@ -193,6 +203,9 @@ pub fn run() -> ExitCode {
         Command::Jobs(args) => jobs::run(&args).into(),
         Command::Cancel(args) => cancel::run(&args).into(),
         Command::Retry(args) => retry::run(&args).into(),
+        Command::Pause(args) => turns::run(&args, "pause").into(),
+        Command::Resume(args) => turns::run(&args, "resume").into(),
+        Command::Bump(args) => turns::run(&args, "bump").into(),
         Command::Rm(args) => remove::run(&args).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Limits(args) => limits::run(&args).into(),

@@ -104,6 +104,7 @@ impl JobData {
             completed_at: None,
             error: None,
             fraction: 0.0,
+            paused: false,
         };
         let row = JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false };
         Self::of(files, row, versions)
@@ -316,6 +317,7 @@ impl JobData {
                 master.and_then(|master| master.error.as_deref()),
             ),
             fraction: progress::fraction(&summary, partly),
+            paused: !state.is_final() && master.is_some_and(|master| master.paused),
         };
         let same_row = facts.has_same_row_as(&self.facts);
         if facts.summary.pending != self.facts.summary.pending {

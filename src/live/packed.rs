@@ -16,6 +16,7 @@ use crate::{
         failure::Failure,
         master::{FailedRepository, Master, Options, ScanType},
         progress::{self, JobFacts},
+        report::Report,
         repository::{Figures, Progress, RepositoryStatus},
         stage_progress::StageProgress,
     },
@@ -290,6 +291,14 @@ fn master<'a>(
     let mut options = master.options.as_ref().map(json);
     tape.text(&mut options, Some(&json(&Options::default())));
     master.options = options.map(|json| serde_json::from_str(&json).unwrap_or_default());
+    tape.bit(&mut master.paused);
+    tape.time(&mut master.bumped_at, None);
+    let json = |report: &Report| serde_json::to_string(report).unwrap_or_default();
+    let mut report = master.report.as_ref().map(json);
+    let likely = Report { completed: facts.summary.completed, ..Report::default() };
+    let is_likely = facts.state.is_final().then(|| json(&likely));
+    tape.text(&mut report, is_likely.as_deref());
+    master.report = report.and_then(|json| serde_json::from_str(&json).ok());
 }
 
 /// Names. Another list probably has the same names in the same order; if not, each name probably is

@@ -79,6 +79,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         completed_at: master.and_then(|master| master.completed_at),
         error: master.and_then(|master| master.error.as_deref().map(Into::into)),
         fraction,
+        paused: master.is_some_and(|master| master.paused),
     };
     assert!(facts.percentage() <= 100, "{facts:?}");
     let newest = repositories.iter().filter_map(|status| status.last_update).max();

@@ -125,6 +125,7 @@ mod tests {
             completed_at: None,
             error: None,
             fraction: 0.0,
+            paused: false,
         }
     }
 

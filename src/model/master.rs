@@ -6,6 +6,7 @@
 use super::{
     JobId, JobState,
     json::{self, Fields},
+    report::Report,
     time::{self, Timestamp},
 };
 use serde::Serialize;
@@ -132,6 +133,16 @@ pub struct Master {
     pub waiting_for: Option<String>,
     pub submitted_by: Option<String>,
     pub options: Option<Options>,
+    /// Nothing more of the job is started until it is resumed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub paused: bool,
+    /// When the job was put before the other jobs of its user, if it was.
+    #[serde(with = "time::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub bumped_at: Option<Timestamp>,
+    /// Of a finished job: how many repositories were completed, failed and skipped, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }
 
 impl Master {
@@ -164,6 +175,9 @@ impl Master {
             waiting_for: fields.text("waiting_for"),
             submitted_by: fields.text("submitted_by"),
             options: fields.typed("options", "an object"),
+            paused: fields.typed("paused", "true or false").unwrap_or(false),
+            bumped_at: fields.time("bumped_at"),
+            report: fields.typed("report", "an object"),
         };
         Ok((master, fields.into_warnings()))
     }
@@ -215,6 +229,7 @@ impl Master {
         self.status = Some(JobState::InProgress.to_string());
         self.completed_at = None;
         self.error = None;
+        self.report = None;
         self.last_aggregation = Some(now);
     }
 

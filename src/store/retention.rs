@@ -85,6 +85,7 @@ mod tests {
             completed_at: None,
             error: None,
             fraction: 0.0,
+            paused: false,
         };
         for (state, hours_ago, in_progress, expired) in [
             (JobState::Completed, Some(25), 0, true),

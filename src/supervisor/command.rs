@@ -41,6 +41,32 @@ pub enum Cancelled {
     Stopped,
 }
 
+/// A change of the turns of an unfinished job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnRequest {
+    /// Running scans end on their own, and nothing more is started.
+    Pause,
+    Resume,
+    /// The job goes before the other jobs of its user.
+    Bump,
+}
+
+/// The outcome of a [`TurnRequest`].
+#[derive(Debug)]
+pub enum TurnChanged {
+    /// The change is on the disk.
+    Done,
+    /// The change applies, but the disk refused the write: a crash before the write succeeds would
+    /// undo it.
+    Unwritten(StoreError),
+    /// The job is finished, or cancelled.
+    Finished,
+    /// No such job is queued or running here.
+    NotRunning,
+    /// The server is stopping: the job is unchanged.
+    Stopped,
+}
+
 /// The outcome of a retry command.
 #[derive(Debug)]
 pub enum Retried {
@@ -101,6 +127,11 @@ pub(super) enum Command {
         id: JobId,
         answer: oneshot::Sender<Cancelled>,
     },
+    Turn {
+        id: JobId,
+        request: TurnRequest,
+        answer: oneshot::Sender<TurnChanged>,
+    },
     Remove {
         id: JobId,
         answer: oneshot::Sender<Result<(), StoreError>>,
@@ -129,6 +160,7 @@ impl Command {
             | Self::Planned { id, .. }
             | Self::Retry { id, .. }
             | Self::Cancel { id, .. }
+            | Self::Turn { id, .. }
             | Self::Remove { id, .. } => Some(id),
             Self::Ceiling { .. } | Self::Reloaded | Self::Stop { .. } => None,
         }

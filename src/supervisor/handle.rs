@@ -8,7 +8,7 @@
 use super::{
     Setup,
     actor::Actor,
-    command::{Cancelled, Command, CreateError, RemoveError, Retried},
+    command::{Cancelled, Command, CreateError, RemoveError, Retried, TurnChanged, TurnRequest},
     job::{NewJob, Planned, Planning, RecoveredJob},
     limits::ScanLimits,
     load::{Load, QueuePermit},
@@ -116,6 +116,13 @@ impl Supervisor {
         cancelled.await.unwrap_or(Cancelled::Stopped)
     }
 
+    /// Pauses, resumes or bumps a job; returns once that is on the disk.
+    pub async fn change_turn(&self, id: &JobId, request: TurnRequest) -> TurnChanged {
+        let (answer, changed) = oneshot::channel();
+        let _ = self.commands.send(Command::Turn { id: id.clone(), request, answer }).await;
+        changed.await.unwrap_or(TurnChanged::Stopped)
+    }
+
     /// Cancels a job, waits until its scanners have exited, and removes its files.
     ///
     /// # Errors
@@ -150,8 +157,8 @@ impl Supervisor {
         self.load.oldest_wait()
     }
 
-    /// The jobs that wait for their first scan, in the order in which they get slots; at most as many as the queue may
-    /// hold.
+    /// The jobs that wait for their first scan, in the order in which they are expected to get slots,
+    /// without paused ones; at most as many as the queue may hold.
     pub fn waiting_jobs(&self) -> Vec<JobId> {
         self.load.waiting_jobs()
     }

@@ -5,17 +5,20 @@
 //!
 //! Invariants: lists are brought up to date before each write, not at each change.
 
+mod requests;
+
 use super::{
     disposition::{Disposition, NextAttempt},
     load::QueuePermit,
     throttling::Host,
 };
 use crate::model::{
-    JobId, JobState, RepoState,
+    FailureKind, JobId, JobState, RepoState,
     address::Origin,
     attempt::AttemptRecord,
     master::{FailedRepository, Master, Options, ScanType, end_state},
     plan::Plan,
+    report::Report,
     repository::RepositoryStatus,
     time::Timestamp,
 };
@@ -101,7 +104,7 @@ impl Repository {
 enum QueueState {
     Waiting,
     Running,
-    Finished { state: RepoState, error: Option<String> },
+    Finished { state: RepoState, kind: Option<FailureKind>, error: Option<String> },
 }
 
 /// The host of a URL.
@@ -113,6 +116,7 @@ fn host_of(url: &str) -> Option<Host> {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Job {
+    id: JobId,
     pub(super) master: Master,
     pub(super) repositories: BTreeMap<u32, Repository>,
     /// Every repository is finished; the job is dropped once its final state is on the disk.
@@ -129,14 +133,14 @@ pub(super) struct Job {
     planned: bool,
     /// The host of its repositories: those of a group are all at the group's origin.
     pub(super) host: Option<Host>,
+    /// How many repositories the plan skips, by reason; nothing else is counted in it.
+    skipped: Report,
 }
 
 impl Job {
     pub(super) fn new(job: NewJob) -> Self {
-        if let Some(permit) = &job.permit {
-            permit.name(&job.id);
-        }
         let mut new = Self {
+            id: job.id,
             master: job.master,
             repositories: BTreeMap::new(),
             finished: false,
@@ -146,6 +150,7 @@ impl Job {
             planning: None,
             planned: false,
             host: None,
+            skipped: Report::default(),
         };
         new.host = new.master.group_url.as_deref().and_then(host_of);
         // Whatever it waited for under an earlier server is obsolete.
@@ -153,6 +158,7 @@ impl Job {
         if job.plan.complete {
             new.take_plan(&job.plan);
         }
+        new.describe_waiting();
         new
     }
 
@@ -179,6 +185,8 @@ impl Job {
         // The submitted URL may have another form.
         let first = self.repositories.values().next();
         self.host = first.map_or(self.host.take(), |repository| host_of(&repository.git_url));
+        self.skipped = Report::default();
+        self.skipped.count_skipped(&plan.repositories);
         self.master.waiting_for = None;
         let total = Some(self.repositories.len() as u64);
         self.dirty |= self.master.total_repositories != total;
@@ -258,10 +266,9 @@ impl Job {
 
     /// The repository is finished; `status` is its final status.
     pub(super) fn note_finished(&mut self, index: u32, status: &RepositoryStatus) {
-        self.set_state(
-            index,
-            QueueState::Finished { state: status.state, error: status.error.clone() },
-        );
+        let kind = status.failure.as_ref().map(|failure| failure.kind);
+        let (state, error) = (status.state, status.error.clone());
+        self.set_state(index, QueueState::Finished { state, kind, error });
     }
 
     /// Marks the job cancelled.
@@ -269,6 +276,7 @@ impl Job {
         self.master.status = Some(JobState::Cancelled.to_string());
         self.master.completed_at.get_or_insert(now);
         self.master.waiting_for = None;
+        self.end_requests();
         if self.planning.is_some() {
             // The repositories listed so far are not scanned.
             self.master.total_repositories = Some(0);
@@ -279,6 +287,8 @@ impl Job {
     /// Sets the job's final state once every repository is finished.
     pub(super) fn finish(&mut self, now: Timestamp) {
         self.update_lists(now);
+        self.end_requests();
+        self.master.report = Some(self.report());
         if self.master.final_state().is_some() {
             return;
         }
@@ -291,7 +301,7 @@ impl Job {
         let completed = count(|state| state == RepoState::Completed);
         let failed = count(RepoState::is_failure);
         let last = self.repositories.values().find_map(|repository| match &repository.state {
-            QueueState::Finished { state, error } => Some((*state, error.clone())),
+            QueueState::Finished { state, error, .. } => Some((*state, error.clone())),
             _ => None,
         });
         let (last, error) = last.unwrap_or((RepoState::Completed, None));
@@ -315,7 +325,7 @@ impl Job {
                 QueueState::Finished { state: RepoState::Completed, .. } => {
                     completed.push(repository.name.clone());
                 }
-                QueueState::Finished { state, error } => failed.push(FailedRepository {
+                QueueState::Finished { state, error, .. } => failed.push(FailedRepository {
                     repo_name: Some(repository.name.clone()),
                     error: error.clone().unwrap_or_else(|| "Unknown error".to_owned()),
                     status: state.to_string(),

@@ -46,7 +46,7 @@ mod stopped_shims;
 mod throttling;
 mod timers;
 
-pub use command::{Cancelled, CreateError, RemoveError, Retried};
+pub use command::{Cancelled, CreateError, RemoveError, Retried, TurnChanged, TurnRequest};
 pub use handle::Supervisor;
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning, RecoveredJob};

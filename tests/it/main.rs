@@ -50,6 +50,8 @@ mod every_answer;
 #[cfg(test)]
 mod exclude_paths;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod first_hour;
@@ -106,6 +108,8 @@ mod packaging;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod pause;
+#[cfg(test)]
 mod power_cut;
 #[cfg(test)]
 mod private_ca;
@@ -127,6 +131,8 @@ mod reconnects;
 mod recovery;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod reports;
 #[cfg(test)]
 mod repositories;
 #[cfg(test)]

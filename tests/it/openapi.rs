@@ -280,6 +280,12 @@ async fn every_route_answers_as_it_is_described() {
     validator.request(Method::POST, "/scan", foreign).await.expect(403);
     let without_credentials = |_| server.without_credentials(Method::GET, "/jobs");
     validator.request(Method::GET, "/jobs", without_credentials).await.expect(401);
+    for (job, status) in [(&slow, 200), (&good, 409)] {
+        for verb in ["pause", "resume", "bump"] {
+            let path = format!("/scan/{job}/{verb}");
+            validator.request(Method::POST, &path, |request| request).await.expect(status);
+        }
+    }
     validator
         .request(Method::POST, &format!("/scan/{slow}/cancel"), |request| request)
         .await

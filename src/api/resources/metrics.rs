@@ -182,6 +182,14 @@ fn jobs(text: &mut Text, api: &Api) {
     ] {
         text.sample(&[("state", state)], count);
     }
+    text.family(
+        "scanwatch_eta_error_ratio",
+        Kind::Histogram,
+        "Errors of the estimated time left at a percentage of a job, divided by the time it really took.",
+    );
+    for (at, errors) in api.live.estimate_errors() {
+        text.histogram(&[("at", at)], errors);
+    }
 }
 
 fn scans(text: &mut Text, api: &Api) {

@@ -16,6 +16,7 @@ fn row(id: &str, state: JobState, completed: u64) -> JobRow {
         completed_at: None,
         error: None,
         fraction: 0.0,
+        paused: false,
     };
     JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false }
 }

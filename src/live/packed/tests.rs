@@ -17,6 +17,7 @@ fn facts() -> JobFacts {
         completed_at: None,
         error: Some("odd".into()),
         fraction: 1.0,
+        paused: false,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     store::{StoreError, chain, trash},
     supervisor::{
         RepoKey,
-        command::{Cancelled, Retried},
+        command::{Cancelled, Retried, TurnChanged},
         disposition::Disposition,
         job::{Job, NewJob, RecoveredJob},
         job_steps::{self, After, CreateAnswer, Done, RemovalAnswer, Step},
@@ -62,7 +62,6 @@ impl Actor {
         let (n_adopted, n_queued, n_paused) =
             (adopted.len(), queued.len() + alone.len(), paused.len());
         tracing::info!(job = %id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
-        let cancelled = job.is_cancelled();
         self.jobs.insert(id.clone(), job);
         let planning = self.begin_planning(&id);
         let ending = refused.len();
@@ -77,9 +76,8 @@ impl Actor {
         }
         let paused = paused.into_iter().map(|(index, _)| index).collect();
         // A cancel recorded in master.json may not have been carried out completely.
-        let host = self.jobs.get(&id).and_then(|job| job.host.clone());
-        let standing =
-            Standing { queued, running, paused, ending, cancelled, planning, alone, host };
+        let standing = self.standing(&id);
+        let standing = Standing { queued, running, paused, alone, ending, planning, ..standing };
         self.on(Event::Submitted(id, standing));
     }
 
@@ -213,7 +211,8 @@ impl Actor {
                 job.update_lists(Utc::now());
                 let (master, finished) = (job.master.clone(), job.finished);
                 let folder = self.setup.jobs.job(&id);
-                let work = move || job_steps::write_master(&folder, &master);
+                let awaited = !after.is_empty();
+                let work = move || job_steps::write_master(&folder, &master, awaited);
                 self.effects.run_step(at, Purpose::Files, work, move |written| Done::Wrote {
                     after,
                     written,
@@ -262,10 +261,9 @@ impl Actor {
         let id = new.id.clone();
         let job = Job::new(new);
         let queued = job.repositories.keys().copied().collect();
-        let host = job.host.clone();
         self.jobs.insert(id.clone(), job);
         let planning = self.begin_planning(&id);
-        let standing = Standing { queued, planning, host, ..Standing::default() };
+        let standing = Standing { queued, planning, ..self.standing(&id) };
         self.on(Event::Submitted(id, standing));
     }
 
@@ -320,6 +318,13 @@ impl Actor {
                     let _ = answer.send(match written {
                         Ok(()) => Cancelled::Done,
                         Err(error) => Cancelled::Unwritten(copy_of(error)),
+                    });
+                }
+                After::Turn(answer) => {
+                    self.apply_turn(id);
+                    let _ = answer.send(match written {
+                        Ok(()) => TurnChanged::Done,
+                        Err(error) => TurnChanged::Unwritten(copy_of(error)),
                     });
                 }
                 After::Vanish => self.vanish(id),

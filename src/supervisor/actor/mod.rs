@@ -10,13 +10,14 @@
 //! (`repositories`); waiting on behalf of one job delays no other.
 //!
 //! This file takes the events; what follows from them is in `jobs` (commands and the steps of a
-//! job), `planning`, `scans` (repositories that hold a slot) and `unstarted` (those that never get
-//! one).
+//! job), `turns` (pause, resume, bump), `planning`, `scans` (repositories that hold a slot) and
+//! `unstarted` (those that never get one).
 
 mod jobs;
 mod limits;
 mod planning;
 mod scans;
+mod turns;
 mod unstarted;
 
 use super::{
@@ -129,9 +130,12 @@ impl Actor {
         mut inbox: mpsc::Receiver<Command>,
         recovered: Vec<RecoveredJob>,
     ) {
+        self.take_weights();
+        self.on(Event::RecoveryBegun);
         for job in recovered {
             self.resume(job);
         }
+        self.on(Event::RecoveryDone);
         let mut folders = tokio::time::interval(FOLDER_INTERVAL);
         folders.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut space = tokio::time::interval(SPACE_INTERVAL);
@@ -249,10 +253,12 @@ impl Actor {
             Command::Planned { id, planned, answer } => self.listed(&id, planned, answer),
             Command::Retry { id, cause, answer } => self.retry(&id, cause, answer),
             Command::Cancel { id, answer } => self.cancel(&id, answer),
+            Command::Turn { id, request, answer } => self.change_turn(&id, request, answer),
             Command::Remove { id, answer } => self.remove(&id, answer),
             Command::Reloaded => {
                 let config = self.setup.config.get();
                 self.load.resize(config.jobs.max_queued_jobs);
+                self.take_weights();
                 self.limits.set_adaptive(config.scanner.adaptive_concurrency);
                 self.set_ceiling(config.scanner.max_concurrent_processes, LimitSource::Settings);
             }

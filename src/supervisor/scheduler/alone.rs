@@ -8,7 +8,7 @@
 //! go on for five times as long, and then that scan yields its slot: so nobody waits for longer than
 //! a scan is allowed to be slow, plus the run itself.
 
-use super::{Effect, Scheduler};
+use super::{Effect, Job, Scheduler};
 use crate::{model::attempt::OrderReason, supervisor::RepoKey};
 
 /// How many other scans start before it, for each slot: at least, and while slow scans run.
@@ -51,6 +51,7 @@ impl Scheduler {
         let host = job.host.clone();
         self.running += 1;
         self.note_at(host.as_ref(), 1);
+        self.targets.begin(&repo);
         effects.push(Effect::Spawn(repo));
     }
 
@@ -73,7 +74,8 @@ impl Scheduler {
             return true;
         }
         let next = self.turns.iter().find_map(|id| {
-            let job = self.jobs.get(id).filter(|job| !job.held && self.host_accepts(job))?;
+            let may_start = |job: &&Job| !job.held && !job.suspended && self.host_accepts(job);
+            let job = self.jobs.get(id).filter(may_start)?;
             let index = *job.alone.first()?;
             Some(RepoKey { job: id.clone(), index })
         });
@@ -83,10 +85,7 @@ impl Scheduler {
             return false;
         };
         let slots = self.in_use();
-        let others_wait = self
-            .jobs
-            .values()
-            .any(|job| !job.queued.is_empty() && !job.held && self.host_accepts(job));
+        let others_wait = self.jobs.values().any(|job| job.may_start() && self.host_accepts(job));
         let had_their_turn = self.alone.others >= OTHERS_FIRST * slots;
         if self.running == 0 && (had_their_turn || !others_wait) {
             self.alone.others = 0;

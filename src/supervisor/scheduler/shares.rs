@@ -22,6 +22,7 @@ impl Scheduler {
         job.slow.retain(|index| *index != repo.index);
         let was_yielding = job.yielding.remove(&repo.index);
         self.leave_host(host.as_ref());
+        self.release_target(repo);
         Some(Left { was_slow, was_yielding, was_alone: self.alone.end(repo) })
     }
 
@@ -45,20 +46,18 @@ impl Scheduler {
         self.limit = limit;
     }
 
-    /// If no slot is free and none beyond a lowered number is in use, reclaims one for each job that waits without any: from the job with the
-    /// most slots, the scan that became slow last.
+    /// If no slot is free and none beyond a lowered number is in use, reclaims one for each job that
+    /// waits without any: from the job with the most slots, the scan that became slow last.
     pub(super) fn reclaim(&mut self, effects: &mut Vec<Effect>) {
-        let halted = self.stopping || self.waiting_for_space;
-        // A slot beyond the number would go to nobody.
-        if halted
+        // A slot beyond the number in use would go to nobody.
+        if self.is_halted()
             || self.running != self.in_use()
             || self.jobs.values().all(|job| job.slow.is_empty())
         {
             return;
         }
-        let waits = |job: &&Job| {
-            job.running.is_empty() && !job.queued.is_empty() && !job.held && self.host_accepts(job)
-        };
+        let waits =
+            |job: &&Job| job.running.is_empty() && job.may_start() && self.host_accepts(job);
         let waiting = self.jobs.values().filter(waits).count();
         // Slots that are about to be released go to the jobs that waited first.
         let coming: usize = self.jobs.values().map(|job| job.yielding.len()).sum();

@@ -1,19 +1,19 @@
 use super::*;
 
-fn id(name: &str) -> JobId {
+pub(super) fn id(name: &str) -> JobId {
     name.parse().unwrap()
 }
 
-fn repo(job: &str, index: u32) -> RepoKey {
+pub(super) fn repo(job: &str, index: u32) -> RepoKey {
     RepoKey { job: id(job), index }
 }
 
-fn submit(job: &str, count: u32) -> Event {
+pub(super) fn submit(job: &str, count: u32) -> Event {
     let queued = (0..count).collect();
     Event::Submitted(id(job), Standing { queued, ..Standing::default() })
 }
 
-fn spawns(effects: &[Effect]) -> Vec<String> {
+pub(super) fn spawns(effects: &[Effect]) -> Vec<String> {
     effects
         .iter()
         .filter_map(|effect| match effect {
