@@ -58,7 +58,10 @@ impl Scheduler {
 
     /// Gives out the free slots. A job gets no more than its share, even if a slot stays free.
     pub(super) fn fill(&mut self, effects: &mut Vec<Effect>) {
-        while !self.is_halted() && !self.starts_alone(effects) && self.running < self.in_use() {
+        if self.is_halted() || self.starts_alone(effects) {
+            return;
+        }
+        while self.running < self.in_use() {
             self.set_doubles_aside();
             let Some(choice) = self.choose() else { return };
             let Some(id) = self.turns.get(choice.position).cloned() else { return };
