@@ -327,4 +327,5 @@ fn a_slow_scan_that_is_stopping_or_gone_is_not_ordered_to_yield() {
     assert!(yields(&queue.on(submit("b", 1))).is_empty(), "the job has only one slot");
 }
 
+mod combined;
 mod limits;
