@@ -22,8 +22,8 @@ pub use current::CurrentConfig;
 pub use layers::{EffectiveSetting, SettingsError};
 pub use reload::{Changes, Reloader};
 pub use sections::{
-    AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, ServerConfig,
-    TlsFiles, WatchConfig, WatchMode,
+    AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, SchedulerConfig,
+    ServerConfig, TlsFiles, WatchConfig, WatchMode,
 };
 pub use webhooks::Webhook;
 
@@ -51,6 +51,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub jobs: JobsConfig,
     pub scanner: ScannerConfig,
+    pub scheduler: SchedulerConfig,
     pub limits: Limits,
     pub watch: WatchConfig,
     pub log: LogConfig,
@@ -178,7 +179,8 @@ fn validate(
 ) -> Result<Config, SettingsError> {
     let sections = serde_path_to_error::deserialize::<_, Sections>(table)
         .map_err(|error| refusal(&error.path().to_string(), error.inner().message(), places))?;
-    let Sections { server, auth, jobs, scanner, limits, watch, log, discovery, .. } = sections;
+    let Sections { server, auth, jobs, scanner, scheduler, limits, watch, log, discovery, .. } =
+        sections;
     let tls = ["server.tls_certificate_file", "server.tls_key_file"];
     let (set, unset) = match (&server.tls_certificate_file, &server.tls_key_file) {
         (Some(_), None) => (tls[0], tls[1]),
@@ -242,6 +244,7 @@ fn validate(
         auth,
         jobs,
         scanner,
+        scheduler,
         limits,
         watch,
         log,

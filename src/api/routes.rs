@@ -9,8 +9,9 @@ use super::{
     auth::Auth,
     connections::request_body::RequestBody,
     resources::{
-        dashboard, diff, docs, events, health, jobs, log, metrics, openapi, packages, repositories,
-        repository, results, sbom, scan, schedules, sign_in, warnings, webhooks, websocket,
+        dashboard, diff, docs, events, health, jobs, limits, log, metrics, openapi, packages,
+        repositories, repository, results, sbom, scan, schedules, sign_in, warnings, webhooks,
+        websocket,
     },
     routing::{
         resource::Resource,
@@ -63,6 +64,7 @@ pub fn resources() -> Vec<Resource> {
             joined([
                 health::routes(),
                 metrics::routes(),
+                limits::routes(),
                 openapi::routes(resources),
                 docs::routes(),
                 dashboard::routes(),

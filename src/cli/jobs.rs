@@ -59,6 +59,8 @@ struct Row {
     total_repositories: Option<u64>,
     failed_repositories: Option<u64>,
     error_message: Option<String>,
+    #[serde(default)]
+    paused: bool,
 }
 
 pub(super) fn run(args: &JobsArgs) -> Exit {
@@ -133,6 +135,9 @@ fn describe(row: &Row) -> String {
     let done = row.progress.map_or("-".to_owned(), |percent| format!("{percent:.0}%"));
     let created = printable(row.created_at.as_deref().unwrap_or("-"));
     let mut last = printable(row.git_url.as_deref().unwrap_or("-"));
+    if row.paused {
+        last.push_str("  (paused)");
+    }
     if let Some(error) = &row.error_message {
         // Writing to a `String` cannot fail.
         let _ = write!(last, "  ({})", printable(error));

@@ -10,6 +10,7 @@ mod diff;
 mod exit;
 mod health;
 mod jobs;
+mod limits;
 mod logging;
 mod logs;
 mod manual;
@@ -36,6 +37,7 @@ mod table;
 mod token;
 #[cfg(feature = "top")]
 mod top;
+mod turns;
 mod watch;
 mod webhook;
 mod worker;
@@ -95,6 +97,12 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Scan the failed repositories of a job again.
     Retry(retry::RetryArgs),
+    /// Pause jobs of a server: running scans end on their own, and nothing more is started.
+    Pause(turns::TurnArgs),
+    /// Resume paused jobs of a server.
+    Resume(turns::TurnArgs),
+    /// Put jobs of a server before the other jobs of their users.
+    Bump(turns::TurnArgs),
     /// Remove finished jobs and their files from a server.
     Rm(remove::RemoveArgs),
     /// List, store, remove and run the schedules of a server.
@@ -107,6 +115,8 @@ enum Command {
     },
     /// Print the health of a server.
     Health(health::HealthArgs),
+    /// Print how many scans may run at once on a server; with --max, change it.
+    Limits(limits::LimitsArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
     /// --url.
     Worker(worker::WorkerArgs),
@@ -158,8 +168,12 @@ impl Command {
                 | Self::Jobs(_)
                 | Self::Cancel(_)
                 | Self::Retry(_)
+                | Self::Pause(_)
+                | Self::Resume(_)
+                | Self::Bump(_)
                 | Self::Health(_)
                 | Self::Schedules(_)
+                | Self::Limits(_)
         )
     }
 }
@@ -201,10 +215,14 @@ pub fn run() -> ExitCode {
         Command::Jobs(args) => jobs::run(&args).into(),
         Command::Cancel(args) => cancel::run(&args).into(),
         Command::Retry(args) => retry::run(&args).into(),
+        Command::Pause(args) => turns::run(&args, "pause").into(),
+        Command::Resume(args) => turns::run(&args, "resume").into(),
+        Command::Bump(args) => turns::run(&args, "bump").into(),
         Command::Rm(args) => remove::run(&args).into(),
         Command::Schedules(args) => schedules::run(&args).into(),
         Command::Webhook { command } => webhook::run(&command).into(),
         Command::Health(args) => health::run(&args).into(),
+        Command::Limits(args) => limits::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
         Command::Token { command } => token::run(command).into(),

@@ -3,8 +3,8 @@
 use super::{
     Exit,
     client::{
-        Client, ClientError, JOB_HELP, JobName, ServerArgs, format_duration, run_with_client,
-        skipped,
+        Client, ClientError, JOB_HELP, JobName, ServerArgs, format_duration, report_of,
+        run_with_client, skipped,
     },
     exit,
     output::{self, printable},
@@ -98,7 +98,13 @@ fn describe(job: &Value, skipped: u64) -> String {
     if let Some(left) = time("eta_seconds") {
         let _ = write!(text, ", about {left} left");
     }
+    if job["paused"] == true {
+        let _ = write!(text, ", paused");
+    }
     text.push('\n');
+    if let Some(report) = report_of(job).filter(|_| job["summary"]["total_repositories"] != 1) {
+        let _ = writeln!(text, "  {}", printable(&report));
+    }
     if let Some(error) = job["error"].as_str() {
         let _ = writeln!(text, "  {}", printable(error));
     }

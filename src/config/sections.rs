@@ -17,7 +17,7 @@ use crate::model::{
     task::{Category, Limits, Sandbox, SandboxMode},
 };
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// All sections.
@@ -27,6 +27,7 @@ pub(super) struct Sections {
     pub(super) auth: AuthConfig,
     pub(super) jobs: JobsConfig,
     pub(super) scanner: ScannerConfig,
+    pub(super) scheduler: SchedulerConfig,
     pub(super) limits: Limits,
     pub(super) watch: WatchConfig,
     pub(super) network: NetworkSection,
@@ -143,6 +144,8 @@ pub struct ScannerConfig {
     pub command: Vec<String>,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_concurrent_processes: usize,
+    /// Whether fewer scans run at once under pressure.
+    pub adaptive_concurrency: bool,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub subprocess_timeout_secs: u64,
     pub kill_grace_secs: u64,
@@ -181,6 +184,27 @@ fn sandbox_mode<'de, D: Deserializer<'de>>(value: D) -> Result<SandboxMode, D::E
     text(value, "\"auto\", \"require\" or \"off\"", |text| {
         modes.into_iter().find(|mode| mode.as_str() == text)
     })
+}
+
+/// `[scheduler]`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SchedulerConfig {
+    /// The weights of users, by name.
+    #[serde(deserialize_with = "weights")]
+    pub weights: BTreeMap<String, u32>,
+}
+
+/// The largest weight: a user of weight 1 is passed over at most so often for one turn.
+const MAX_WEIGHT: u32 = 1_000;
+
+fn weights<'de, D: Deserializer<'de>>(value: D) -> Result<BTreeMap<String, u32>, D::Error> {
+    let weights = BTreeMap::<String, u32>::deserialize(value)?;
+    match weights.iter().find(|(_, weight)| !(1..=MAX_WEIGHT).contains(*weight)) {
+        Some((user, weight)) => Err(D::Error::custom(format!(
+            "expected a weight from 1 to {MAX_WEIGHT} for `{user}`, got {weight}"
+        ))),
+        None => Ok(weights),
+    }
 }
 
 /// `[watch]`

@@ -105,6 +105,12 @@ impl Live {
         }
     }
 
+    /// How wrong the estimates of finished jobs were, as fractions of the truth, by the percentage of the
+    /// job at which clients saw them.
+    pub fn estimate_errors(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        self.job_index.estimate_errors().by_mark()
+    }
+
     /// All jobs, in no order.
     pub fn all(&self) -> Vec<Arc<LiveJob>> {
         self.jobs.iter().map(|job| Arc::clone(&job)).collect()

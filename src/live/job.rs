@@ -8,6 +8,7 @@
 //! needs no history: it is a cursor, and it still has to send whatever is newer than the cursor.
 
 use super::{
+    estimates::Estimates,
     file_content::FileContent,
     follow::{ChangeSource, Ending, Follower},
     job_data::{JobData, Part},
@@ -21,7 +22,7 @@ use crate::{
     model::{
         JobId,
         master::ScanType,
-        progress::{JobFacts, Lists, RepositoryEvent},
+        progress::{self, JobFacts, Lists, RepositoryEvent},
         repository::RepositoryStatus,
         time::Timestamp,
     },
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 mod final_state;
 mod packing;
 mod requested;
+mod times;
 
 #[cfg(test)]
 use crate::model::master::Master;
@@ -49,6 +51,7 @@ pub struct LiveJob {
     job_index: Arc<JobIndex>,
     data: Mutex<PackableData>,
     bodies: Mutex<Option<Box<Bodies>>>,
+    estimates: Mutex<Estimates>,
     /// The job has been packed, and has not been looked up since.
     packed: AtomicBool,
 }
@@ -81,6 +84,7 @@ impl LiveJob {
             entry: JobEntry::new(data.row()),
             job_index,
             bodies: Mutex::default(),
+            estimates: Mutex::default(),
             data: Mutex::new(PackableData::new(data)),
             packed: AtomicBool::new(false),
         }
@@ -134,18 +138,6 @@ impl LiveJob {
     /// Whether the job's folder is gone.
     pub fn is_removed(&self) -> bool {
         self.lock().removed
-    }
-
-    /// The newest time in any of the job's files.
-    pub fn newest_time(&self) -> Option<Timestamp> {
-        self.with(|data| {
-            let of_job =
-                data.master.iter().flat_map(|master| [master.started_at, master.last_aggregation]);
-            let of_repositories = data.repositories.values().map(|entry| &entry.status);
-            let of_repositories = of_repositories
-                .flat_map(|status| [status.started_at, status.last_update, status.completed_at]);
-            of_job.chain(of_repositories).flatten().max()
-        })
     }
 
     /// The newest version.
@@ -267,6 +259,7 @@ impl LiveJob {
             let changed = apply(data);
             if changed {
                 data.refresh();
+                self.note_estimate(data);
             }
             changed
         });
@@ -373,7 +366,8 @@ impl ChangeSource for LiveJob {
         }
         if data.ended {
             let id = EventId { epoch: self.job_index.epoch(), version: data.version };
-            let end = data.end_message.get(newest, 0, || end_message(&data.facts));
+            let report = progress::report(&data.facts, data.master.as_ref());
+            let end = data.end_message.get(newest, 0, || end_message(&data.facts, report));
             messages.push(Message::small("end", id, end));
         }
         let then = if data.ended { Then::Nothing } else { Then::Changes };

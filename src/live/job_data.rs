@@ -105,6 +105,7 @@ impl JobData {
             error: None,
             schedule: None,
             fraction: 0.0,
+            paused: false,
         };
         let row = JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false };
         Self::of(files, row, versions)
@@ -321,6 +322,7 @@ impl JobData {
                 master.and_then(|master| master.schedule.as_deref()),
             ),
             fraction: progress::fraction(&summary, partly),
+            paused: !state.is_final() && master.is_some_and(|master| master.paused),
         };
         let same_row = facts.has_same_row_as(&self.facts);
         if facts.summary.pending != self.facts.summary.pending {

@@ -16,6 +16,7 @@ mod entry;
 pub(super) use entry::{JobEntry, JobRow};
 
 use super::{
+    estimates::EstimateErrors,
     follow::ChangeSource,
     ledger::{Ledger, MAX_SUPERSEDED},
     messages::{EventId, Message, MessageBatch, Payload, Then, end_message, listed_job_message},
@@ -50,6 +51,7 @@ pub(super) struct JobIndex {
     /// Version numbers of jobs. The index counts its own versions.
     versions: Versions,
     ledger: Ledger,
+    estimate_errors: EstimateErrors,
     state: Mutex<State>,
     /// The newest version.
     version: watch::Sender<u64>,
@@ -87,6 +89,7 @@ impl JobIndex {
             epoch,
             versions: Versions::default(),
             ledger: Ledger::new(MAX_SUPERSEDED),
+            estimate_errors: EstimateErrors::new(),
             state: Mutex::new(state),
             version: watch::Sender::new(1),
         }
@@ -99,6 +102,11 @@ impl JobIndex {
     /// The accounting of the memory that readers of jobs, and of the index, keep alive.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// How wrong the estimates of finished jobs were.
+    pub(super) fn estimate_errors(&self) -> &EstimateErrors {
+        &self.estimate_errors
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -311,7 +319,7 @@ impl ChangeSource for JobIndex {
             let id = EventId { epoch: self.epoch, version: *at };
             let Published { row, end, .. } = &*entry.published();
             let message = if at == end {
-                Message::small("end", id, end_message(&row.facts))
+                Message::small("end", id, end_message(&row.facts, None))
             } else {
                 let seconds = row.elapsed.seconds(now);
                 Message::small("job", id, listed_job_message(&row.facts, seconds))

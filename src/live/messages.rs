@@ -10,7 +10,7 @@ use super::{
     ledger::Ledger,
     pieces::{CutOff, Kept, PIECE, PieceReader},
 };
-use crate::model::{progress::JobFacts, time};
+use crate::model::{progress::JobFacts, report::Report, time};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
@@ -242,16 +242,22 @@ fn job(facts: &JobFacts, elapsed_seconds: u64) -> Value {
         "job_id": facts.id,
         "status": facts.state,
         "summary": facts.summary,
+        // Always, because readers add events to what they know.
+        "paused": facts.paused,
         "elapsed_time_seconds": elapsed_seconds,
         "eta_seconds": facts.eta_seconds(elapsed_seconds),
         "completed_at": facts.completed_at.map(time::format),
     })
 }
 
-pub(super) fn end_message(facts: &JobFacts) -> Vec<u8> {
-    json!({ "job_id": facts.id, "status": facts.state, "summary": facts.summary })
-        .to_string()
-        .into_bytes()
+/// The end of a job, with its report if the reader follows this job alone.
+pub(super) fn end_message(facts: &JobFacts, report: Option<&Report>) -> Vec<u8> {
+    let mut message =
+        json!({ "job_id": facts.id, "status": facts.state, "summary": facts.summary });
+    if let Some(report) = report {
+        message["report"] = json!(report);
+    }
+    message.to_string().into_bytes()
 }
 
 #[cfg(test)]

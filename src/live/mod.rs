@@ -12,6 +12,7 @@
 
 mod cache;
 mod elapsed;
+mod estimates;
 mod file_content;
 mod follow;
 mod job;

@@ -16,6 +16,7 @@ use crate::{
         failure::Failure,
         master::{FailedRepository, Master, Options, ScanType},
         progress::{self, JobFacts},
+        report::Report,
         repository::{Figures, Progress, RepositoryStatus},
         stage_progress::StageProgress,
     },
@@ -236,6 +237,8 @@ fn failure(tape: &mut impl Tape, failure: &mut Failure, before: Option<&Failure>
         *code = bits.and_then(|number| u32::try_from(number).ok()).map(u32::cast_signed);
     }
     tape.bit(&mut failure.permanent);
+    tape.bit(&mut failure.throttled);
+    tape.optional_like(&mut failure.retry_after_secs, None);
 }
 
 fn master<'a>(
@@ -289,6 +292,14 @@ fn master<'a>(
     let mut options = master.options.as_ref().map(json);
     tape.text(&mut options, Some(&json(&Options::default())));
     master.options = options.map(|json| serde_json::from_str(&json).unwrap_or_default());
+    tape.bit(&mut master.paused);
+    tape.time(&mut master.bumped_at, None);
+    let json = |report: &Report| serde_json::to_string(report).unwrap_or_default();
+    let mut report = master.report.as_ref().map(json);
+    let likely = Report { completed: facts.summary.completed, ..Report::default() };
+    let is_likely = facts.state.is_final().then(|| json(&likely));
+    tape.text(&mut report, is_likely.as_deref());
+    master.report = report.and_then(|json| serde_json::from_str(&json).ok());
 }
 
 /// Names. Another list probably has the same names in the same order; if not, each name probably is

@@ -158,6 +158,7 @@ mod tests {
             error,
             schedule,
             fraction,
+            paused: false,
         }
     }
 

@@ -19,6 +19,12 @@ pub struct Failure {
     /// Whether another attempt would fail in the same way; then there is no automatic retry.
     #[serde(default, skip_serializing_if = "is_false")]
     pub permanent: bool,
+    /// Whether a host refused the scan because of its rate limit.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub throttled: bool,
+    /// How many seconds the host requested to wait, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_secs: Option<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -131,7 +137,15 @@ impl FailureKind {
 impl Failure {
     /// A transient failure without exit code and signal.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), exit_code: None, signal: None, permanent: false }
+        Self {
+            kind,
+            detail: detail.into(),
+            exit_code: None,
+            signal: None,
+            permanent: false,
+            throttled: false,
+            retry_after_secs: None,
+        }
     }
 }
 

@@ -80,6 +80,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         error: master.and_then(|master| master.error.as_deref().map(Into::into)),
         schedule: master.and_then(|master| master.schedule.as_deref().map(Into::into)),
         fraction,
+        paused: master.is_some_and(|master| master.paused),
     };
     assert!(facts.percentage() <= 100, "{facts:?}");
     let newest = repositories.iter().filter_map(|status| status.last_update).max();

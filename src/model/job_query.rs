@@ -132,6 +132,7 @@ mod tests {
             error: None,
             schedule: None,
             fraction: 0.0,
+            paused: false,
         }
     }
 

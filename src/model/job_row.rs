@@ -30,6 +30,9 @@ pub struct JobRow<'a> {
     /// slots in this order, except those whose repositories are still being listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<usize>,
+    /// Nothing more of the job is started until it is resumed; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    paused: bool,
 }
 
 /// A row of the list of all jobs.
@@ -77,6 +80,7 @@ impl<'a> JobRow<'a> {
             completed_at: facts.completed_at,
             progress: facts.percentage(),
             queue_position: None,
+            paused: facts.paused,
         }
     }
 

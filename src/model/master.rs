@@ -6,6 +6,7 @@
 use super::{
     JobId, JobState,
     json::{self, Fields},
+    report::Report,
     time::{self, Timestamp},
 };
 use serde::Serialize;
@@ -135,6 +136,16 @@ pub struct Master {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     pub options: Option<Options>,
+    /// Nothing more of the job is started until it is resumed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub paused: bool,
+    /// When the job was put before the other jobs of its user, if it was.
+    #[serde(with = "time::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub bumped_at: Option<Timestamp>,
+    /// Of a finished job: how many repositories were completed, failed and skipped, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }
 
 impl Master {
@@ -168,6 +179,9 @@ impl Master {
             submitted_by: fields.text("submitted_by"),
             schedule: fields.text("schedule"),
             options: fields.typed("options", "an object"),
+            paused: fields.typed("paused", "true or false").unwrap_or(false),
+            bumped_at: fields.time("bumped_at"),
+            report: fields.typed("report", "an object"),
         };
         Ok((master, fields.into_warnings()))
     }
@@ -219,6 +233,7 @@ impl Master {
         self.status = Some(JobState::InProgress.to_string());
         self.completed_at = None;
         self.error = None;
+        self.report = None;
         self.last_aggregation = Some(now);
     }
 

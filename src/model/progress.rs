@@ -9,6 +9,7 @@
 use super::{
     Failure, JobId, JobState, RepoState,
     master::Master,
+    report::Report,
     repository::{Progress, RepositoryStatus},
     state::Summary,
     time::{self, Timestamp},
@@ -59,6 +60,12 @@ pub struct Tail<'a> {
     /// What the job waits for before its repositories can be listed, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<&'a str>,
+    /// Nothing more of the job is started until it is resumed; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    paused: bool,
+    /// Of a finished job: how many repositories were completed, failed and skipped, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Report>,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
 }
@@ -229,6 +236,8 @@ pub struct JobFacts {
     pub schedule: Option<Arc<str>>,
     /// The completed fraction, 0.0 to 1.0.
     pub fraction: f64,
+    /// Nothing more of the job is started until it is resumed.
+    pub paused: bool,
 }
 
 impl JobFacts {
@@ -241,6 +250,7 @@ impl JobFacts {
             // Also the sort key: it follows the folder's time where no file names a start.
             && self.created_at() == other.created_at()
             && self.completed_at == other.completed_at
+            && self.paused == other.paused
             && self.url == other.url
     }
 
@@ -270,7 +280,7 @@ impl JobFacts {
 
     /// Estimated seconds left, by the pace so far; `None` if there is no estimate.
     pub fn eta_seconds(&self, elapsed_seconds: u64) -> Option<u64> {
-        if self.state.is_final() || self.fraction < 0.01 {
+        if self.state.is_final() || self.paused || self.fraction < 0.01 {
             return None;
         }
         #[expect(
@@ -336,9 +346,16 @@ pub fn tail<'a>(
         eta_seconds: facts.eta_seconds(elapsed_seconds),
         error: facts.error.as_deref(),
         waiting_for: master.and_then(|master| master.waiting_for.as_deref()),
+        paused: facts.paused,
+        report: report(facts, master),
         warnings,
         version,
     }
+}
+
+/// The report of a finished job, if its file has one.
+pub fn report<'a>(facts: &JobFacts, master: Option<&'a Master>) -> Option<&'a Report> {
+    master?.report.as_ref().filter(|_| facts.state.is_final())
 }
 
 /// Master's names that have not started, cut to the number of pending repositories; placeholders

@@ -88,16 +88,25 @@ impl Retries {
             let detail = status.error.as_deref().unwrap_or("The scanner gave no cause");
             Failure::new(cause, detail)
         });
-        let pause = self.pause(number);
+        let pause = self.pause_after(number, &failure);
         let shown: String = failure.detail.chars().take(SHOWN).collect();
+        let begins = match cause {
+            FailureKind::OutOfMemory => format!("runs alone, in {} s or later", pause.as_secs()),
+            _ => format!("begins in {} s", pause.as_secs()),
+        };
         let message = format!(
-            "Attempt {} of {} begins in {} s (last: {}: {shown})",
+            "Attempt {} of {} {begins} (last: {}: {shown})",
             number + 1,
             self.most + 1,
-            pause.as_secs(),
             cause.as_str(),
         );
         Some(Retry { cause, number, pause, failure, message })
+    }
+
+    /// The pause before this retry, which follows this failure: as long as the host requested, too.
+    pub fn pause_after(&self, number: u64, failure: &Failure) -> Duration {
+        let requested = failure.retry_after_secs.filter(|_| failure.throttled).unwrap_or(0);
+        self.pause(number).max(Duration::from_secs(requested).min(LONGEST_PAUSE))
     }
 
     /// The pause before this retry: the first one, doubled with each retry.
@@ -120,6 +129,13 @@ pub struct Retry {
     pub failure: Failure,
     /// A summary for people.
     pub message: String,
+}
+
+impl Retry {
+    /// Whether nothing else is scanned meanwhile.
+    pub fn is_alone(&self) -> bool {
+        self.cause == FailureKind::OutOfMemory
+    }
 }
 
 /// Adds the number of attempts to a repository's error text; its failure's detail is unchanged.
@@ -219,6 +235,28 @@ mod tests {
         assert_eq!((retry.number, retry.pause), (2, Duration::from_secs(20)));
         assert_eq!(retry.message, "Attempt 3 of 4 begins in 20 s (last: exit: no luck)");
         assert_eq!(retry.failure, Failure::new(FailureKind::Exit, "no luck"));
+    }
+
+    /// Fails if a host is contacted before the time that it requested, or a repository that ran out of
+    /// memory is not announced to run alone.
+    #[test]
+    fn a_retry_waits_as_long_as_its_host_requested_and_names_how_it_runs() {
+        let next = |failure: Value| {
+            let file = json!({ "status": "failed", "failure": failure });
+            Retries::new(3, Duration::from_secs(10)).after(0, &status(&file)).unwrap()
+        };
+        let refused = |secs: u64| {
+            json!({
+                "kind": "clone", "detail": "429", "throttled": true, "retry_after_secs": secs,
+            })
+        };
+        assert_eq!(next(refused(90)).pause, Duration::from_secs(90));
+        assert_eq!(next(refused(3)).pause, Duration::from_secs(10));
+        assert_eq!(next(refused(u64::MAX)).pause, LONGEST_PAUSE);
+        let retry = next(json!({ "kind": "out_of_memory", "detail": "killed" }));
+        assert!(retry.is_alone());
+        let message = "Attempt 2 of 4 runs alone, in 10 s or later (last: out_of_memory: killed)";
+        assert_eq!(retry.message, message);
     }
 
     #[test]

@@ -86,6 +86,7 @@ mod tests {
             error: None,
             schedule: None,
             fraction: 0.0,
+            paused: false,
         };
         for (state, hours_ago, in_progress, expired) in [
             (JobState::Completed, Some(25), 0, true),

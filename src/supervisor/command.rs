@@ -4,7 +4,10 @@
 //!
 //! Invariant: every change of a job is a command.
 
-use super::job::{NewJob, Planned, RecoveredJob};
+use super::{
+    job::{NewJob, Planned, RecoveredJob},
+    limits::ScanLimits,
+};
 use crate::{
     model::{FailureKind, JobId},
     store::{StoreError, space::Obstacle},
@@ -32,6 +35,32 @@ pub enum Cancelled {
     /// As `Done`, but the disk refused the write: a crash before the write succeeds would undo the
     /// cancel.
     Unwritten(StoreError),
+    /// No such job is queued or running here.
+    NotRunning,
+    /// The server is stopping: the job is unchanged.
+    Stopped,
+}
+
+/// A change of the turns of an unfinished job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnRequest {
+    /// Running scans end on their own, and nothing more is started.
+    Pause,
+    Resume,
+    /// The job goes before the other jobs of its user.
+    Bump,
+}
+
+/// The outcome of a [`TurnRequest`].
+#[derive(Debug)]
+pub enum TurnChanged {
+    /// The change is on the disk.
+    Done,
+    /// The change applies, but the disk refused the write: a crash before the write succeeds would
+    /// undo it.
+    Unwritten(StoreError),
+    /// The job is finished, or cancelled.
+    Finished,
     /// No such job is queued or running here.
     NotRunning,
     /// The server is stopping: the job is unchanged.
@@ -98,9 +127,19 @@ pub(super) enum Command {
         id: JobId,
         answer: oneshot::Sender<Cancelled>,
     },
+    Turn {
+        id: JobId,
+        request: TurnRequest,
+        answer: oneshot::Sender<TurnChanged>,
+    },
     Remove {
         id: JobId,
         answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    /// Changes how many scans may run at once.
+    Ceiling {
+        ceiling: usize,
+        answer: oneshot::Sender<ScanLimits>,
     },
     /// The settings have been reloaded.
     Reloaded,
@@ -121,8 +160,9 @@ impl Command {
             | Self::Planned { id, .. }
             | Self::Retry { id, .. }
             | Self::Cancel { id, .. }
+            | Self::Turn { id, .. }
             | Self::Remove { id, .. } => Some(id),
-            Self::Reloaded | Self::Stop { .. } => None,
+            Self::Ceiling { .. } | Self::Reloaded | Self::Stop { .. } => None,
         }
     }
 }

@@ -56,18 +56,20 @@ pub(super) struct NextAttempt {
     pub(super) retries: u64,
     /// The remaining pause before it.
     pub(super) pause: Duration,
+    /// Nothing else is scanned meanwhile, because the attempt before ran out of memory.
+    pub(super) alone: bool,
 }
 
 impl NextAttempt {
     /// A first attempt or a requested one: all counts start at zero.
     pub(super) fn afresh(attempt: u64) -> Self {
-        Self { attempt, interruptions: 0, retries: 0, pause: Duration::ZERO }
+        Self { attempt, interruptions: 0, retries: 0, pause: Duration::ZERO, alone: false }
     }
 
     /// An attempt that begins as soon as possible, after one that was interrupted.
     pub(super) fn after(record: &AttemptRecord, interruptions: u64) -> Self {
-        let attempt = record.attempt + 1;
-        Self { attempt, interruptions, retries: record.retries, pause: Duration::ZERO }
+        let (attempt, retries) = (record.attempt + 1, record.retries);
+        Self { attempt, interruptions, retries, pause: Duration::ZERO, alone: false }
     }
 
     /// The automatic retry that follows a failed attempt.
@@ -77,6 +79,7 @@ impl NextAttempt {
             interruptions: record.interruptions,
             retries: again.number,
             pause: again.pause,
+            alone: again.is_alone(),
         }
     }
 
@@ -105,15 +108,14 @@ impl NextAttempt {
     /// began.
     fn announced(record: &AttemptRecord, status: &RepositoryStatus, retries: Retries) -> Self {
         let attempt = record.attempt + 1;
-        if status.failure.is_none() {
-            return Self::afresh(attempt);
-        }
+        let Some(failure) = &status.failure else { return Self::afresh(attempt) };
         let number = record.retries + 1;
-        let whole = retries.pause(number);
+        let whole = retries.pause_after(number, failure);
         // A time in the future means that the clock has been set back since.
         let waited = status.last_update.and_then(|since| (Utc::now() - since).to_std().ok());
         let pause = whole.saturating_sub(waited.unwrap_or_default());
-        Self { attempt, interruptions: record.interruptions, retries: number, pause }
+        let alone = failure.kind == FailureKind::OutOfMemory;
+        Self { attempt, interruptions: record.interruptions, retries: number, pause, alone }
     }
 }
 

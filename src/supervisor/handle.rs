@@ -8,8 +8,9 @@
 use super::{
     Setup,
     actor::Actor,
-    command::{Cancelled, Command, CreateError, RemoveError, Retried},
+    command::{Cancelled, Command, CreateError, RemoveError, Retried, TurnChanged, TurnRequest},
     job::{NewJob, Planned, Planning, RecoveredJob},
+    limits::ScanLimits,
     load::{Load, QueuePermit},
     scan_metrics::ScanMetrics,
 };
@@ -42,7 +43,9 @@ impl Supervisor {
         tasks: &TaskTracker,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let load = Arc::new(Load::new(setup.config.get().jobs.max_queued_jobs));
+        let config = setup.config.get();
+        let scans = config.scanner.max_concurrent_processes;
+        let load = Arc::new(Load::new(config.jobs.max_queued_jobs, scans));
         let scan_metrics = Arc::new(ScanMetrics::new());
         let actor = Actor::new(setup, planner, Arc::clone(&load), Arc::clone(&scan_metrics));
         tasks.spawn(actor.run(inbox, recovered));
@@ -113,6 +116,13 @@ impl Supervisor {
         cancelled.await.unwrap_or(Cancelled::Stopped)
     }
 
+    /// Pauses, resumes or bumps a job; returns once that is on the disk.
+    pub async fn change_turn(&self, id: &JobId, request: TurnRequest) -> TurnChanged {
+        let (answer, changed) = oneshot::channel();
+        let _ = self.commands.send(Command::Turn { id: id.clone(), request, answer }).await;
+        changed.await.unwrap_or(TurnChanged::Stopped)
+    }
+
     /// Cancels a job, waits until its scanners have exited, and removes its files.
     ///
     /// # Errors
@@ -147,10 +157,23 @@ impl Supervisor {
         self.load.oldest_wait()
     }
 
-    /// The jobs that wait for their first scan, in the order in which they get slots; at most as many as the queue may
-    /// hold.
+    /// The jobs that wait for their first scan, in the order in which they are expected to get slots,
+    /// without paused ones; at most as many as the queue may hold.
     pub fn waiting_jobs(&self) -> Vec<JobId> {
         self.load.waiting_jobs()
+    }
+
+    /// Changes how many scans may run at once, until the settings are read again; running scans
+    /// continue. `None` if the server is stopping.
+    pub async fn set_ceiling(&self, ceiling: usize) -> Option<ScanLimits> {
+        let (answer, done) = oneshot::channel();
+        let _ = self.commands.send(Command::Ceiling { ceiling, answer }).await;
+        done.await.ok()
+    }
+
+    /// How many scans may run at once, and why.
+    pub fn limits(&self) -> ScanLimits {
+        self.load.limits()
     }
 
     /// How many scanners run and how many repositories wait.

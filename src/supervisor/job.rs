@@ -5,15 +5,20 @@
 //!
 //! Invariants: lists are brought up to date before each write, not at each change.
 
+mod requests;
+
 use super::{
     disposition::{Disposition, NextAttempt},
     load::QueuePermit,
+    throttling::Host,
 };
 use crate::model::{
-    JobId, JobState, RepoState,
+    FailureKind, JobId, JobState, RepoState,
+    address::Origin,
     attempt::AttemptRecord,
     master::{FailedRepository, Master, Options, ScanType, end_state},
     plan::Plan,
+    report::Report,
     repository::RepositoryStatus,
     time::Timestamp,
 };
@@ -73,6 +78,8 @@ pub(super) struct Repository {
     pub(super) interruptions: u64,
     /// The number of the next attempt among the requested retries; 0 for the first try.
     pub(super) retries: u64,
+    /// Nothing else is scanned during the next attempt.
+    pub(super) alone: bool,
     /// How often in a row a shim exited before it claimed its attempt.
     pub(super) false_starts: u32,
     /// How often in a row no shim could be started, or the disk did not answer.
@@ -97,13 +104,19 @@ impl Repository {
 enum QueueState {
     Waiting,
     Running,
-    Finished { state: RepoState, error: Option<String> },
+    Finished { state: RepoState, kind: Option<FailureKind>, error: Option<String> },
+}
+
+/// The host of a URL.
+fn host_of(url: &str) -> Option<Host> {
+    Some(Origin::of(&url::Url::parse(url).ok()?)?.to_string().into())
 }
 
 /// One job.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Job {
+    id: JobId,
     pub(super) master: Master,
     pub(super) repositories: BTreeMap<u32, Repository>,
     /// Every repository is finished; the job is dropped once its final state is on the disk.
@@ -118,14 +131,16 @@ pub(super) struct Job {
     pub(super) planning: Option<CancellationToken>,
     /// Whether the plan is complete.
     planned: bool,
+    /// The host of its repositories: those of a group are all at the group's origin.
+    pub(super) host: Option<Host>,
+    /// How many repositories the plan skips, by reason; nothing else is counted in it.
+    skipped: Report,
 }
 
 impl Job {
     pub(super) fn new(job: NewJob) -> Self {
-        if let Some(permit) = &job.permit {
-            permit.name(&job.id);
-        }
         let mut new = Self {
+            id: job.id,
             master: job.master,
             repositories: BTreeMap::new(),
             finished: false,
@@ -134,12 +149,16 @@ impl Job {
             permit: job.permit,
             planning: None,
             planned: false,
+            host: None,
+            skipped: Report::default(),
         };
+        new.host = new.master.group_url.as_deref().and_then(host_of);
         // Whatever it waited for under an earlier server is obsolete.
         new.master.waiting_for = None;
         if job.plan.complete {
             new.take_plan(&job.plan);
         }
+        new.describe_waiting();
         new
     }
 
@@ -154,6 +173,7 @@ impl Job {
                     next_attempt: 1,
                     interruptions: 0,
                     retries: 0,
+                    alone: false,
                     false_starts: 0,
                     setbacks: 0,
                     state: QueueState::Waiting,
@@ -162,6 +182,11 @@ impl Job {
             })
             .collect();
         self.planned = true;
+        // The submitted URL may have another form.
+        let first = self.repositories.values().next();
+        self.host = first.map_or(self.host.take(), |repository| host_of(&repository.git_url));
+        self.skipped = Report::default();
+        self.skipped.count_skipped(&plan.repositories);
         self.master.waiting_for = None;
         let total = Some(self.repositories.len() as u64);
         self.dirty |= self.master.total_repositories != total;
@@ -231,6 +256,8 @@ impl Job {
             if repository.next_attempt != next.attempt {
                 repository.false_starts = 0;
             }
+            // An attempt that was stopped is repeated in the same way.
+            repository.alone = next.alone || repository.alone && repository.retries == next.retries;
             repository.next_attempt = next.attempt;
             repository.interruptions = next.interruptions;
             repository.retries = next.retries;
@@ -239,10 +266,9 @@ impl Job {
 
     /// The repository is finished; `status` is its final status.
     pub(super) fn note_finished(&mut self, index: u32, status: &RepositoryStatus) {
-        self.set_state(
-            index,
-            QueueState::Finished { state: status.state, error: status.error.clone() },
-        );
+        let kind = status.failure.as_ref().map(|failure| failure.kind);
+        let (state, error) = (status.state, status.error.clone());
+        self.set_state(index, QueueState::Finished { state, kind, error });
     }
 
     /// Marks the job cancelled.
@@ -250,6 +276,7 @@ impl Job {
         self.master.status = Some(JobState::Cancelled.to_string());
         self.master.completed_at.get_or_insert(now);
         self.master.waiting_for = None;
+        self.end_requests();
         if self.planning.is_some() {
             // The repositories listed so far are not scanned.
             self.master.total_repositories = Some(0);
@@ -260,6 +287,8 @@ impl Job {
     /// Sets the job's final state once every repository is finished.
     pub(super) fn finish(&mut self, now: Timestamp) {
         self.update_lists(now);
+        self.end_requests();
+        self.master.report = Some(self.report());
         if self.master.final_state().is_some() {
             return;
         }
@@ -272,7 +301,7 @@ impl Job {
         let completed = count(|state| state == RepoState::Completed);
         let failed = count(RepoState::is_failure);
         let last = self.repositories.values().find_map(|repository| match &repository.state {
-            QueueState::Finished { state, error } => Some((*state, error.clone())),
+            QueueState::Finished { state, error, .. } => Some((*state, error.clone())),
             _ => None,
         });
         let (last, error) = last.unwrap_or((RepoState::Completed, None));
@@ -296,7 +325,7 @@ impl Job {
                 QueueState::Finished { state: RepoState::Completed, .. } => {
                     completed.push(repository.name.clone());
                 }
-                QueueState::Finished { state, error } => failed.push(FailedRepository {
+                QueueState::Finished { state, error, .. } => failed.push(FailedRepository {
                     repo_name: Some(repository.name.clone()),
                     error: error.clone().unwrap_or_else(|| "Unknown error".to_owned()),
                     status: state.to_string(),

@@ -9,7 +9,7 @@
 
 use super::{
     Setup,
-    command::{Cancelled, Command, CreateError, Retried},
+    command::{Cancelled, Command, CreateError, Retried, TurnChanged},
     job::NewJob,
     reopen::ReopenOutcome,
 };
@@ -71,6 +71,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) enum After {
     Cancel(oneshot::Sender<Cancelled>),
+    /// The turns of the job change as master.json has them.
+    Turn(oneshot::Sender<TurnChanged>),
     Vanish,
     /// A retry of a job whose final state is being written.
     Retry(Option<FailureKind>, oneshot::Sender<Retried>),
@@ -202,11 +204,16 @@ pub(super) fn write_plan(folder: &JobDir, master: &Master, plan: Plan) -> Result
 
 /// Writes `master.json`.
 ///
-/// Everything that a client may rely on is fsynced: creation, cancel, final state. The lists may be
+/// Everything that a client may rely on is fsynced: creation, final state, and what somebody waits
+/// for (`awaited`), such as a cancel or a pause. The lists may be
 /// slightly stale after a power cut but must be complete: without this file nobody knows what is to
 /// be scanned.
-pub(super) fn write_master(folder: &JobDir, master: &Master) -> Result<(), StoreError> {
-    let durable = master.final_state().is_some();
+pub(super) fn write_master(
+    folder: &JobDir,
+    master: &Master,
+    awaited: bool,
+) -> Result<(), StoreError> {
+    let durable = awaited || master.final_state().is_some();
     let durability = if durable { Durability::Flushed } else { Durability::Content };
     folder.write_master(master, durability)
 }

@@ -5,6 +5,8 @@
 //! Invariant: at most as many jobs wait for their first scan as there are permits, unless they were
 //! found at start.
 
+use super::limits::ScanLimits;
+use super::scheduler::{WaitingJob, Weights, expected_order};
 use crate::model::JobId;
 use std::{
     collections::BTreeMap,
@@ -25,14 +27,24 @@ pub(super) struct Load {
     running: AtomicUsize,
     queued: AtomicUsize,
     waiting: Mutex<Waiting>,
+    limits: Mutex<ScanLimits>,
+    weights: Mutex<Weights>,
 }
 
-/// Which job waits for its first scan since when, with a number that makes the keys unique. A job that is being created has
-/// no id yet.
+/// Which job waits for its first scan since when, with a number that makes the keys unique.
 #[derive(Debug, Default)]
 struct Waiting {
     last: u64,
-    jobs: BTreeMap<(Instant, u64), Option<JobId>>,
+    jobs: BTreeMap<(Instant, u64), Entry>,
+}
+
+/// A job that waits for its first scan.
+#[derive(Debug, Default)]
+struct Entry {
+    /// Absent while the job is being created.
+    job: Option<WaitingJob>,
+    /// It waits until it is resumed.
+    paused: bool,
 }
 
 /// A permit of the queue; the job waits for its first scan until it is dropped.
@@ -44,10 +56,10 @@ pub struct QueuePermit {
 }
 
 impl QueuePermit {
-    /// Records whose permit it is.
-    pub(super) fn name(&self, id: &JobId) {
-        if let Some(job) = self.load.waiting().jobs.get_mut(&self.entry) {
-            *job = Some(id.clone());
+    /// Records whose permit it is, and whether the job waits until it is resumed.
+    pub(super) fn describe(&self, job: WaitingJob, paused: bool) {
+        if let Some(entry) = self.load.waiting().jobs.get_mut(&self.entry) {
+            *entry = Entry { job: Some(job), paused };
         }
     }
 }
@@ -59,13 +71,16 @@ impl Drop for QueuePermit {
 }
 
 impl Load {
-    pub(super) fn new(max_queued_jobs: usize) -> Self {
+    /// For a queue of this many jobs, and this many scans at once.
+    pub(super) fn new(max_queued_jobs: usize, scans: usize) -> Self {
         Self {
             queue_permits: Arc::new(Semaphore::new(max_queued_jobs)),
             size: Mutex::new((max_queued_jobs, 0)),
             running: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             waiting: Mutex::default(),
+            limits: Mutex::new(ScanLimits::of(scans)),
+            weights: Mutex::default(),
         }
     }
 
@@ -82,23 +97,31 @@ impl Load {
         let mut waiting = self.waiting();
         waiting.last += 1;
         let entry = (Instant::now(), waiting.last);
-        waiting.jobs.insert(entry, None);
+        waiting.jobs.insert(entry, Entry::default());
         drop(waiting);
         Some(QueuePermit { _permit: permit, load: Arc::clone(self), entry })
     }
 
-    /// How long the oldest job has waited for its first scan; zero if none waits.
+    /// How long the oldest job has waited for its first scan; zero if none waits. A paused job waits
+    /// for its user.
     pub(super) fn oldest_wait(&self) -> Duration {
-        self.waiting()
-            .jobs
-            .first_key_value()
-            .map(|((since, _), _)| since.elapsed())
-            .unwrap_or_default()
+        let waiting = self.waiting();
+        let oldest = waiting.jobs.iter().find(|(_, entry)| !entry.paused);
+        oldest.map(|((since, _), _)| since.elapsed()).unwrap_or_default()
     }
 
-    /// The jobs that wait for their first scan, in the order in which they get slots: that of their turns.
+    /// The jobs that wait for their first scan, in the order in which they are expected to get slots.
     pub(super) fn waiting_jobs(&self) -> Vec<JobId> {
-        self.waiting().jobs.values().flatten().cloned().collect()
+        let waiting = self.waiting();
+        let entries = waiting.jobs.values().filter(|entry| !entry.paused);
+        let jobs: Vec<WaitingJob> = entries.filter_map(|entry| entry.job.clone()).collect();
+        drop(waiting);
+        expected_order(jobs, &self.weights.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stores the weights of users.
+    pub(super) fn set_weights(&self, weights: Weights) {
+        *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -122,6 +145,21 @@ impl Load {
         self.queued.store(queued, Ordering::Relaxed);
     }
 
+    /// Stores the limits of scans. Returns those before, and the new ones with the time since when
+    /// there are so many slots for this reason.
+    pub(super) fn note_limits(&self, now: ScanLimits) -> (ScanLimits, ScanLimits) {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |limits: &ScanLimits| (limits.ceiling, limits.slots, limits.reason, limits.source);
+        let since = if of(&limits) == of(&now) { limits.since } else { now.since };
+        let now = ScanLimits { since, ..now };
+        (std::mem::replace(&mut *limits, now.clone()), now)
+    }
+
+    /// The limits of scans.
+    pub(super) fn limits(&self) -> ScanLimits {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many scanners run and how many repositories wait.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.running.load(Ordering::Relaxed), self.queued.load(Ordering::Relaxed))
@@ -136,7 +174,7 @@ mod tests {
     /// if a raised one admits fewer.
     #[test]
     fn the_limit_can_be_changed_while_jobs_wait() {
-        let load = Arc::new(Load::new(3));
+        let load = Arc::new(Load::new(3, 1));
         let mut waiting: Vec<_> = (0..3).map(|_| load.reserve().unwrap()).collect();
         assert!(load.oldest_wait() > Duration::ZERO);
         load.resize(1);

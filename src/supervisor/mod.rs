@@ -6,11 +6,12 @@
 //!
 //! Invariants: at most as many shims run at once as the settings allow; every repository of an
 //! accepted job reaches a final state or is queued; a repository never has two living shims; while
-//! the disk is too full, the queue waits; a repository that waits for a retry holds no slot. The
-//! rules are in `scheduler` (pure); `actor` performs them, one event at a time.
+//! the disk is too full, the queue waits; a repository that waits for a retry or for its host holds
+//! no slot. The rules are in `scheduler`, `pressure` and `throttling` (pure); `actor` performs them,
+//! one event at a time.
 //!
-//! From the bottom up: rules and plain data (`scheduler`, `shim_exit`, `disposition`, `job`,
-//! `command`); effects, which do not know the loop (`spawn` and `shim_watchdog`, `outcome` and
+//! From the bottom up: rules and plain data (`scheduler`, `pressure`, `throttling`, `shim_exit`,
+//! `disposition`, `job`, `limits`, `command`); effects, which do not know the loop (`spawn` and `shim_watchdog`, `outcome` and
 //! `final_states`, `recovery` and `reopen`, `job_steps`, `repositories`, `discards`); the loop, the
 //! only one that knows all of them (`actor`); the handle that the rest of the program uses.
 
@@ -25,10 +26,12 @@ mod handle;
 mod isolation;
 mod job;
 mod job_steps;
+mod limits;
 mod load;
 mod orphans;
 mod outcome;
 mod pools;
+mod pressure;
 mod recovery;
 mod reopen;
 mod repositories;
@@ -40,12 +43,14 @@ mod slots;
 mod spawn;
 mod status_files;
 mod stopped_shims;
+mod throttling;
 mod timers;
 
-pub use command::{Cancelled, CreateError, RemoveError, Retried};
+pub use command::{Cancelled, CreateError, RemoveError, Retried, TurnChanged, TurnRequest};
 pub use handle::Supervisor;
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning, RecoveredJob};
+pub use limits::{HostLimit, LimitSource, ScanLimits, SlotReason};
 pub use load::QueuePermit;
 pub use recovery::{Recovered, recover, recover_one};
 pub use scan_metrics::ScanMetrics;

@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 
 /// Concurrent short writes of jobs' own files.
 const FILES: usize = 16;
+/// Concurrent starts and ends of attempts: each slot may need one of each at once, but they are short.
+const SCANS: usize = 128;
 /// Concurrent removals of folders, each with up to hundreds of thousands of files.
 const REMOVALS: usize = 2;
 /// Concurrent reads of whole jobs.
@@ -43,12 +45,12 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// Pools for this many concurrent scanners.
-    pub(super) fn new(scanners: usize) -> Self {
+    /// Pools for any number of concurrent scanners: the limit may be raised later, and threads are
+    /// started when they are needed.
+    pub(super) fn new() -> Self {
         Self {
             files: Pool::new("jobs-files", FILES),
-            // Per slot, one thread for the attempt that ends and one for the next.
-            scans: Pool::new("jobs-scans", (2 * scanners).clamp(4, 128)),
+            scans: Pool::new("jobs-scans", SCANS),
             removals: Pool::new("jobs-removals", REMOVALS),
             reopens: Pool::new("jobs-reopens", REOPENS),
             checks: Pool::new("jobs-checks", CHECKS),

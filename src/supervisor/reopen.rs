@@ -51,11 +51,16 @@ pub(super) fn reopen(
         let kind = status.failure.as_ref().map(|failure| failure.kind);
         status.state.is_failure() && (cause.is_none() || cause == kind)
     };
-    let failed: Vec<u32> = repositories
+    let failed: Vec<(u32, bool)> = repositories
         .iter()
-        .filter(|(_, found)| matches!(found, Disposition::Finished(status) if is_wanted(status)))
-        .map(|(index, _)| *index)
-        .filter(|index| {
+        .filter_map(|(index, found)| match found {
+            Disposition::Finished(status) if is_wanted(status) => {
+                let kind = status.failure.as_ref().map(|failure| failure.kind);
+                Some((*index, kind == Some(FailureKind::OutOfMemory)))
+            }
+            _ => None,
+        })
+        .filter(|(index, _)| {
             plan.counted().any(|(counted, row)| counted == *index && row.refused.is_none())
         })
         .collect();
@@ -64,7 +69,7 @@ pub(super) fn reopen(
     }
     master.reopen(Utc::now());
     folder.write_master(&master, Durability::Flushed)?;
-    for index in failed {
+    for (index, alone) in failed {
         let Some((_, row)) = plan.counted().find(|(counted, _)| *counted == index) else {
             continue;
         };
@@ -73,7 +78,10 @@ pub(super) fn reopen(
         let (name, git_url) = (&row.repo_name, &row.git_url);
         PlannedRepository { folder: &folder, key, name, git_url }
             .write_waiting(next_attempt, None)?;
-        repositories.insert(index, Disposition::Queued(NextAttempt::afresh(next_attempt)));
+        repositories.insert(
+            index,
+            Disposition::Queued(NextAttempt { alone, ..NextAttempt::afresh(next_attempt) }),
+        );
     }
     let job = RecoveredJob { id: id.clone(), master, plan, repositories };
     Ok(ReopenOutcome::Job(Box::new(job)))

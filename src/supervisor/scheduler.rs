@@ -2,24 +2,47 @@
 //!
 //! Input: events. Output: effects.
 //!
-//! Invariants: a free slot goes to the job with the fewest running scans, and jobs with equally
-//! many take turns, so that a group of thousands does not starve a small job. Long scans do not
-//! starve it either: if no slot is free, a job without one gets a slot from a job that holds
-//! several and has a slow scan among them; that scan is stopped and queued again, once in its life.
+//! Invariants: a free slot goes to a single repository before a group, and to users by their weights
+//! (`priority`), so that a group of thousands starves nobody. Long scans do not starve a job either:
+//! if no slot is free, a job without one gets a slot from a job that holds several and has a slow
+//! scan among them; that scan is stopped and queued again, once in its life.
 //! The number of slots that a job may hold is its share: slow scans that complete nothing halve it,
-//! each completed scan adds one (docs/decisions/0012-slow-jobs-give-back-slots.md).
+//! each completed scan adds one (docs/decisions/0012-slow-jobs-give-back-slots.md). A host may accept
+//! fewer scans at once (`hosts`); what ran out of memory is scanned while nothing else is (`alone`).
+//! The same repository is never scanned twice at once (`same_target`). A suspended job starts nothing,
+//! and is not finished as long as anything of it is queued.
 
+mod alone;
+mod hosts;
+mod priority;
+mod queue_order;
+mod requeue;
+mod same_target;
 mod shares;
+mod user_shares;
 
-use super::RepoKey;
-use crate::model::{JobId, attempt::OrderReason};
+pub(super) use queue_order::{WaitingJob, expected_order};
+pub(super) use user_shares::{User, Weights};
+
+use super::{RepoKey, throttling::Host};
+use crate::model::{JobId, attempt::OrderReason, target_key::TargetKey};
+use alone::Alone;
+use priority::Priority;
+use same_target::Targets;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Everything that drives the queue.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
+    /// The jobs that were found at start follow; nothing is started until all of them are known.
+    RecoveryBegun,
+    RecoveryDone,
     /// A job was created, reopened or found at start.
     Submitted(JobId, Standing),
+    /// What repositories of a job are, before they are queued.
+    Targets(JobId, Vec<(u32, TargetKey)>),
+    /// The job turned out to be a single repository.
+    IsSingle(JobId),
     /// The repositories of a job have been listed. `ending` more of them are not started, and their
     /// final states are being written.
     Planned {
@@ -41,6 +64,8 @@ pub(super) enum Event {
     Paused(RepoKey),
     /// The pause has ended.
     PauseEnded(RepoKey),
+    /// The pause has ended, and the repository is to be scanned while nothing else is.
+    PauseEndedAlone(RepoKey),
     /// The disk is too full to start this repository: it and all others wait.
     NoSpace(RepoKey),
     SpaceAgain,
@@ -52,13 +77,24 @@ pub(super) enum Event {
     Discarded(JobId, usize),
     /// The job's folder is gone or about to be removed: nothing can be written.
     Vanished(JobId),
+    /// Nothing more of the job is started until it is resumed.
+    Suspended(JobId),
+    Resumed(JobId),
+    /// The job goes before the other jobs of its user, at this time.
+    Bumped(JobId, i64),
     /// This many shims may run from now on.
     Limit(usize),
+    /// This many of them are in use from now on: fewer than the limit under pressure.
+    Slots(usize),
+    /// The hosts that accept a limited number of scans at once from now on.
+    HostLimits(HashMap<Host, usize>),
+    Weights(Weights),
     StopAsked,
 }
 
 /// The state of a job when the scheduler first sees it.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Standing {
     pub(super) queued: Vec<u32>,
     /// Repositories whose shims live already.
@@ -71,6 +107,17 @@ pub(super) struct Standing {
     pub(super) cancelled: bool,
     /// Its repositories are still to be listed.
     pub(super) planning: bool,
+    /// Further queued repositories, each to be scanned while nothing else is.
+    pub(super) alone: Vec<u32>,
+    /// The host of its repositories.
+    pub(super) host: Option<Host>,
+    pub(super) user: User,
+    /// It is a job of a single repository, not of a group.
+    pub(super) single: bool,
+    /// Nothing of it is started until it is resumed.
+    pub(super) suspended: bool,
+    /// When it was bumped, if it was.
+    pub(super) bumped: Option<i64>,
 }
 
 /// What the loop has to do.
@@ -91,6 +138,13 @@ pub(super) enum Effect {
 #[derive(Debug)]
 pub(super) struct Scheduler {
     limit: usize,
+    /// How many slots are in use, from 1 to the limit.
+    slots: usize,
+    /// Hosts that accept a limited number of scans at once.
+    host_limits: HashMap<Host, usize>,
+    /// How many scans contact each host.
+    running_at: HashMap<Host, usize>,
+    alone: Alone,
     jobs: HashMap<JobId, Job>,
     /// The jobs, in the order of their turns.
     turns: VecDeque<JobId>,
@@ -98,11 +152,21 @@ pub(super) struct Scheduler {
     stopping: bool,
     /// Nothing is started until the disk has space.
     waiting_for_space: bool,
+    /// Nothing is started until all jobs that were found at start are known.
+    recovering: bool,
+    priority: Priority,
+    targets: Targets,
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 struct Job {
+    user: User,
+    single: bool,
+    bumped: Option<i64>,
     queued: VecDeque<u32>,
+    /// Queued repositories that wait until the same repository is not scanned any more.
+    set_aside: BTreeSet<u32>,
     running: BTreeSet<u32>,
     /// How many slots the job may hold, from 1 to the limit.
     share: usize,
@@ -119,18 +183,29 @@ struct Job {
     cancelled: bool,
     /// Whether a cancel is being written.
     held: bool,
+    suspended: bool,
     planning: bool,
+    /// Queued repositories that are to be scanned while nothing else is.
+    alone: BTreeSet<u32>,
+    host: Option<Host>,
 }
 
 impl Scheduler {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
+            slots: limit,
+            host_limits: HashMap::new(),
+            running_at: HashMap::new(),
+            alone: Alone::default(),
             jobs: HashMap::new(),
             turns: VecDeque::new(),
             running: 0,
             stopping: false,
             waiting_for_space: false,
+            recovering: false,
+            priority: Priority::default(),
+            targets: Targets::default(),
         }
     }
 
@@ -141,7 +216,8 @@ impl Scheduler {
 
     /// How many repositories are queued.
     pub(super) fn queued(&self) -> usize {
-        self.jobs.values().map(|job| job.queued.len()).sum()
+        let queued = |job: &Job| job.queued.len() + job.set_aside.len() + job.alone.len();
+        self.jobs.values().map(queued).sum()
     }
 
     /// Whether the queue waits for space on the disk.
@@ -149,14 +225,37 @@ impl Scheduler {
         self.waiting_for_space
     }
 
+    /// Whether nothing may be started now.
+    fn is_halted(&self) -> bool {
+        self.stopping || self.waiting_for_space || self.recovering
+    }
+
     /// Takes in an event and returns the effects.
     pub(super) fn on(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
+            Event::RecoveryBegun => self.recovering = true,
+            Event::RecoveryDone => self.recovering = false,
+            Event::Targets(job, keys) => self.targets.add(job, keys),
+            Event::IsSingle(id) => self.change(&id, |job| job.single = true),
+            Event::Suspended(id) => self.change(&id, |job| job.suspended = true),
+            Event::Resumed(id) => self.change(&id, |job| job.suspended = false),
+            Event::Bumped(id, at) => self.change(&id, |job| job.bumped = Some(at)),
+            Event::Weights(weights) => self.set_weights(weights),
             Event::Submitted(job, standing) => {
                 self.running += standing.running.len();
+                self.note_at(standing.host.as_ref(), standing.running.len());
+                for index in &standing.running {
+                    self.targets.begin(&RepoKey { job: job.clone(), index: *index });
+                }
                 let entry = Job {
+                    user: standing.user,
+                    single: standing.single,
+                    suspended: standing.suspended,
+                    bumped: standing.bumped,
                     queued: standing.queued.into(),
+                    alone: standing.alone.into_iter().collect(),
+                    host: standing.host,
                     running: standing.running.into_iter().collect(),
                     paused: standing.paused.into_iter().collect(),
                     discarding: standing.ending,
@@ -180,9 +279,7 @@ impl Scheduler {
                 self.finish_if_done(&id, &mut effects);
             }
             Event::PlanFailed(id) => {
-                if let Some(job) = self.jobs.get_mut(&id) {
-                    job.planning = false;
-                }
+                self.change(&id, |job| job.planning = false);
                 self.finish_if_done(&id, &mut effects);
             }
             Event::Finished(repo) => {
@@ -218,38 +315,35 @@ impl Scheduler {
                     job.queued.push_back(repo.index);
                 }
             }
+            Event::PauseEndedAlone(repo) => self.queue_alone(&repo),
             Event::NoSpace(repo) => {
                 self.waiting_for_space = true;
                 self.queue_again(&repo, &mut effects);
             }
             Event::SpaceAgain => self.waiting_for_space = false,
-            Event::CancelBegun(id) => {
-                if let Some(job) = self.jobs.get_mut(&id) {
-                    job.held = true;
-                }
-            }
+            Event::CancelBegun(id) => self.change(&id, |job| job.held = true),
             Event::CancelAsked(id) => {
                 self.cancel(&id, &mut effects);
                 self.finish_if_done(&id, &mut effects);
             }
             Event::Discarded(id, count) => {
-                if let Some(job) = self.jobs.get_mut(&id) {
-                    job.discarding = job.discarding.saturating_sub(count);
-                }
+                self.change(&id, |job| job.discarding = job.discarding.saturating_sub(count));
                 self.finish_if_done(&id, &mut effects);
             }
             Event::Vanished(id) => {
-                if let Some(job) = self.jobs.get_mut(&id) {
+                self.change(&id, |job| {
                     job.queued.clear();
+                    job.set_aside.clear();
                     job.paused.clear();
-                }
+                    job.alone.clear();
+                });
                 self.cancel(&id, &mut effects);
-                if let Some(job) = self.jobs.get_mut(&id) {
-                    job.discarding = 0;
-                }
+                self.change(&id, |job| job.discarding = 0);
                 self.finish_if_done(&id, &mut effects);
             }
             Event::Limit(limit) => self.set_limit(limit),
+            Event::Slots(slots) => self.slots = slots,
+            Event::HostLimits(limits) => self.host_limits = limits,
             Event::StopAsked => {
                 self.stopping = true;
                 for (id, job) in &self.jobs {
@@ -269,91 +363,29 @@ impl Scheduler {
         effects
     }
 
-    /// Starts nothing more of a job. Running shims are ordered first, because writing thousands of
-    /// final states takes time.
-    fn cancel(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
-        if !job.cancelled {
-            effects.extend(job.running.iter().map(|index| {
-                let repo = RepoKey { job: id.clone(), index: *index };
-                Effect::End(repo, OrderReason::Cancel)
-            }));
+    fn change(&mut self, id: &JobId, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            change(job);
         }
-        job.cancelled = true;
-        if std::mem::take(&mut job.planning) {
-            effects.push(Effect::StopPlanning(id.clone()));
-        }
-        job.queued.extend(std::mem::take(&mut job.paused));
-        if !job.queued.is_empty() {
-            job.discarding += job.queued.len();
-            effects.push(Effect::Discard(id.clone(), job.queued.drain(..).collect()));
-        }
-    }
-
-    /// Queues no retry for a repository of a cancelled job.
-    fn pause(&mut self, repo: &RepoKey, effects: &mut Vec<Effect>) {
-        let Some(job) = self.jobs.get_mut(&repo.job) else { return };
-        if job.cancelled {
-            job.discarding += 1;
-            effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
-        } else {
-            job.paused.insert(repo.index);
-        }
-    }
-
-    fn queue_again(&mut self, repo: &RepoKey, effects: &mut Vec<Effect>) {
-        if let Some(left) = self.leave(repo)
-            && let Some(job) = self.jobs.get_mut(&repo.job)
-        {
-            if job.cancelled {
-                job.discarding += 1;
-                effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
-            } else if left.was_yielding {
-                // Repositories that have not been started yet come first.
-                job.queued.push_back(repo.index);
-            } else {
-                job.queued.push_front(repo.index);
-            }
-        }
-        self.finish_if_done(&repo.job, effects);
     }
 
     fn finish_if_done(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
         let done = |job: &Job| {
             job.queued.is_empty()
+                && job.set_aside.is_empty()
                 && job.running.is_empty()
                 && job.paused.is_empty()
+                && job.alone.is_empty()
                 && job.discarding == 0
                 && !job.planning
         };
-        if self.jobs.get(id).is_some_and(done) {
-            self.jobs.remove(id);
+        if self.jobs.get(id).is_some_and(done)
+            && let Some(job) = self.jobs.remove(id)
+        {
             self.turns.retain(|turn| turn != id);
+            self.targets.remove(id);
+            self.forget_user(&job.user);
             effects.push(Effect::Finish(id.clone()));
-        }
-    }
-
-    /// Gives free slots to the jobs with the fewest running scans, in the order of their turns. A
-    /// job gets no more than its share, even if a slot stays free.
-    fn fill(&mut self, effects: &mut Vec<Effect>) {
-        let halted = self.stopping || self.waiting_for_space;
-        while !halted && self.running < self.limit {
-            let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
-                let has_room = |job: &&Job| job.running.len() < job.share && !job.held;
-                let job =
-                    self.jobs.get(id).filter(has_room).filter(|job| !job.queued.is_empty())?;
-                Some((job.running.len(), position))
-            });
-            let Some((_, position)) = waiting.min() else { return };
-            let Some(id) = self.turns.remove(position) else { return };
-            self.turns.push_back(id.clone());
-            if let Some(job) = self.jobs.get_mut(&id)
-                && let Some(index) = job.queued.pop_front()
-            {
-                job.running.insert(index);
-                self.running += 1;
-                effects.push(Effect::Spawn(RepoKey { job: id, index }));
-            }
         }
     }
 }

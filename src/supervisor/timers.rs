@@ -1,4 +1,4 @@
-//! The loop's timers for single attempts.
+//! The loop's timers for single attempts and hosts.
 //!
 //! Input: an attempt and a time. Output: the attempt, once the time has passed.
 //!
@@ -8,13 +8,15 @@ use super::RepoKey;
 use std::time::Duration;
 use tokio::{task::JoinSet, time::sleep};
 
-/// What a timer was started for: a repository and its attempt.
+/// What a timer was started for.
 #[derive(Debug)]
 pub(super) enum Elapsed {
     /// The pause before the attempt has ended.
     Pause(RepoKey, u64),
     /// The attempt's scan has run so long that it counts as slow.
     Slow(RepoKey, u64),
+    /// The pause of a host that throttles has ended.
+    HostPause,
 }
 
 /// The timers that run.

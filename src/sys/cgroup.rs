@@ -173,10 +173,17 @@ pub(super) fn memory_counter() -> Option<PathBuf> {
 }
 
 /// The folder of the cgroup v2 group that this process is in.
-fn own_folder() -> Option<PathBuf> {
+pub(super) fn own_folder() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     own_folder_in(&mounts, &groups)
+}
+
+/// The folder of this process's group of the memory controller of cgroup v1.
+pub(super) fn own_memory_folder() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    memory_folder_in(&mounts, &groups)
 }
 
 /// Finds that folder as proc(5) describes: the mount of type `cgroup2`, and our own line

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod cpu;
 pub mod memory;
 mod own_resources;
+pub mod pressure;
 pub mod sandbox;
 pub mod service_manager;
 

@@ -73,7 +73,16 @@ impl ScanError {
             // Not the repository's fault: this process fails and exits with 1.
             Self::Store(_) | Self::Thread(_) | Self::Panic(_) => FailureKind::Exit,
         };
-        Failure { permanent: self.is_permanent(), ..Failure::new(kind, chain(self)) }
+        let rate_limit = match self {
+            Self::Git(error) => error.rate_limit(),
+            _ => None,
+        };
+        Failure {
+            permanent: self.is_permanent(),
+            throttled: rate_limit.is_some(),
+            retry_after_secs: rate_limit.flatten().map(|pause| pause.as_secs()),
+            ..Failure::new(kind, chain(self))
+        }
     }
 
     /// Whether another attempt would fail in the same way.

@@ -50,6 +50,8 @@ mod every_answer;
 #[cfg(test)]
 mod exclude_paths;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod first_hour;
@@ -108,6 +110,8 @@ mod packaging;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod pause;
+#[cfg(test)]
 mod power_cut;
 #[cfg(test)]
 mod private_ca;
@@ -130,6 +134,8 @@ mod recovery;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod retries;
@@ -137,6 +143,8 @@ mod retries;
 mod retry;
 #[cfg(test)]
 mod sbom;
+#[cfg(test)]
+mod scaling;
 #[cfg(test)]
 mod scan_output;
 #[cfg(test)]

@@ -40,7 +40,7 @@ for family in text_string_to_metric_families(text):
     elif family.type == "gauge":
         assert not family.name.endswith(("_total", "_count", "_sum", "_bucket")), family.name
     else:
-        assert family.name.endswith("_seconds"), family.name
+        assert family.name.endswith(("_seconds", "_ratio")), family.name
         series = {}
         for sample in family.samples:
             labels = {key: value for key, value in sample.labels.items() if key != "le"}

@@ -180,6 +180,7 @@ async fn every_route_answers_as_it_is_described() {
         "/docs/script.js",
         "/page/style.css",
         "/session",
+        "/admin/limits",
     ] {
         validator.get(path, 200).await;
     }
@@ -193,6 +194,12 @@ async fn every_route_answers_as_it_is_described() {
         let send =
             |request: reqwest::RequestBuilder| request.header("origin", &origin).json(&credentials);
         validator.request(Method::POST, "/sign-in", send).await.expect(status);
+    }
+    for (most, status) in [(6, 200), (0, 422)] {
+        let send = |request: reqwest::RequestBuilder| {
+            request.json(&json!({ "max_concurrent_processes": most }))
+        };
+        validator.request(Method::PUT, "/admin/limits", send).await.expect(status);
     }
     validator.request(Method::POST, "/sign-out", |request| request).await.expect(204);
     for job in [&good, &bad, &slow] {
@@ -324,6 +331,12 @@ async fn every_route_answers_as_it_is_described() {
     validator.request(Method::POST, "/scan", foreign).await.expect(403);
     let without_credentials = |_| server.without_credentials(Method::GET, "/jobs");
     validator.request(Method::GET, "/jobs", without_credentials).await.expect(401);
+    for (job, status) in [(&slow, 200), (&good, 409)] {
+        for verb in ["pause", "resume", "bump"] {
+            let path = format!("/scan/{job}/{verb}");
+            validator.request(Method::POST, &path, |request| request).await.expect(status);
+        }
+    }
     validator
         .request(Method::POST, &format!("/scan/{slow}/cancel"), |request| request)
         .await

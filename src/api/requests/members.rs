@@ -50,6 +50,33 @@ impl<const MOST: u64> Member for Option<UpTo<MOST>> {
     }
 }
 
+/// A required whole number from `LEAST` to `MOST`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Between<const LEAST: u64, const MOST: u64>(pub(crate) u64);
+
+impl<const LEAST: u64, const MOST: u64> Member for Between<LEAST, MOST> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        Self(body.required_count(name, (LEAST, MOST)))
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> JsonSchema for Between<LEAST, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Between{LEAST}And{MOST}").into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = u64::json_schema(generator);
+        schema.insert("minimum".to_owned(), LEAST.into());
+        schema.insert("maximum".to_owned(), MOST.into());
+        schema
+    }
+}
+
 impl<const MOST: u64> JsonSchema for UpTo<MOST> {
     fn inline_schema() -> bool {
         true

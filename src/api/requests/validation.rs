@@ -60,13 +60,27 @@ impl Validation {
     /// A whole number from 0 to `most`, or absent or null.
     pub fn count(&mut self, name: &str, most: u64) -> Option<u64> {
         let value = self.present(name)?;
+        self.number(name, value, (0, most))
+    }
+
+    /// A required whole number from `least` to `most`.
+    pub fn required_count(&mut self, name: &str, (least, most): (u64, u64)) -> u64 {
+        let Some(value) = self.object.get(name).cloned() else {
+            let input = Value::Object(self.object.clone());
+            self.refuse("missing", name, "Field required", input);
+            return least;
+        };
+        self.number(name, value, (least, most)).unwrap_or(least)
+    }
+
+    fn number(&mut self, name: &str, value: Value, (least, most): (u64, u64)) -> Option<u64> {
         if !value.is_i64() && !value.is_u64() {
             self.refuse("int_type", name, "Input should be a valid integer", value);
             return None;
         }
-        let Some(count) = value.as_u64() else {
-            let message = "Input should be greater than or equal to 0";
-            self.refuse_with("greater_than_equal", name, message, value, json!({ "ge": 0 }));
+        let Some(count) = value.as_u64().filter(|count| *count >= least) else {
+            let message = &format!("Input should be greater than or equal to {least}");
+            self.refuse_with("greater_than_equal", name, message, value, json!({ "ge": least }));
             return None;
         };
         if count > most {

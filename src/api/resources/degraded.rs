@@ -5,10 +5,11 @@
 //! Invariants: the words are a closed list, [`REASONS`]; no text contains a path or a secret.
 
 use crate::{api::state::Api, store::space::Obstacle};
+use chrono::Utc;
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 12] = [
+pub(super) const REASONS: [&str; 13] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -21,6 +22,7 @@ pub(super) const REASONS: [&str; 12] = [
     WATCHER,
     SCHEDULES,
     WEBHOOKS,
+    PRESSURE,
 ];
 
 /// The settings cannot be read again.
@@ -50,6 +52,8 @@ const SCHEDULES: &str = "schedules";
 const LISTED_SCHEDULES: usize = 10;
 /// A webhook does not work.
 const WEBHOOKS: &str = "webhooks";
+/// Pressure on the machine has left a single slot for long.
+const PRESSURE: &str = "pressure";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -87,6 +91,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         WEBHOOKS => {
             "Repair the target, and try it with `scanwatch webhook test NAME`. A target that answered 410 \
              is used again after SIGHUP. What was given up: `scanwatch webhook redeliver NAME --failed`."
+        }
+        PRESSURE => {
+            "Find out what uses the memory, the disks or the processors of the machine: /health names \
+             the resource. Scans go on meanwhile, one at a time; more follow by themselves."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -137,6 +145,7 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
     }
     add(SCHEDULES, texts);
     add(WEBHOOKS, api.webhooks.problems());
+    add(PRESSURE, api.supervisor.limits().problem(Utc::now()).into_iter().collect());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

@@ -6,7 +6,7 @@
 //! Invariants: the service is degraded exactly if there is a problem; probes, which need no
 //! credentials, reveal no detail.
 
-use super::degraded;
+use super::{degraded, limits::HostLimit};
 use crate::api::{
     answers::reply,
     auth::User,
@@ -103,8 +103,17 @@ struct Sandbox {
 struct Scanners {
     running: usize,
     queued: usize,
-    /// How many may run at once.
+    /// How many may run at once now: fewer than the ceiling under pressure, for example.
     slots: usize,
+    /// How many may run at once at most.
+    ceiling: usize,
+    /// Why fewer may run than the ceiling allows, such as `3 of 8 slots: memory pressure (full avg10 14 %)`;
+    /// null if all may.
+    limited_by: Option<String>,
+    /// How many hosts throttle.
+    throttled_hosts: usize,
+    /// The hosts that throttle, at most 20 of them.
+    hosts: Vec<HostLimit>,
     /// How many scans reached a final state in each minute of the last hour, or since the start of the server if
     /// that is more recent: oldest first; the last minute is the current one.
     finished_per_minute: Vec<u32>,
@@ -179,6 +188,7 @@ async fn health(api: &Api, user: &User) -> Response {
     let problems = degraded::problems(api, obstacle.as_ref());
     let watch = api.live.health();
     let (running, queued) = api.supervisor.load();
+    let limits = api.supervisor.limits();
     reply::json(&Health {
         status: if problems.is_empty() { "healthy" } else { "degraded" },
         timestamp: Utc::now(),
@@ -194,7 +204,11 @@ async fn health(api: &Api, user: &User) -> Response {
         scanners: Scanners {
             running,
             queued,
-            slots: api.config.get().scanner.max_concurrent_processes,
+            slots: limits.slots,
+            ceiling: limits.ceiling,
+            limited_by: limits.limited_by,
+            throttled_hosts: limits.throttled_hosts,
+            hosts: limits.hosts.into_iter().map(HostLimit::from).collect(),
             finished_per_minute: api.supervisor.scan_metrics().finished_per_minute(),
         },
         jobs: api.live.len(),

@@ -20,6 +20,7 @@ use crate::{
     measure::{Kind, Text},
     model::{JobState, time::Timestamp},
     store::space::{Free, Obstacle},
+    supervisor::SlotReason,
     sys::{self, OwnResources},
 };
 use std::sync::Arc;
@@ -183,16 +184,46 @@ fn jobs(text: &mut Text, api: &Api) {
     ] {
         text.sample(&[("state", state)], count);
     }
+    text.family(
+        "scanwatch_eta_error_ratio",
+        Kind::Histogram,
+        "Errors of the estimated time left at a percentage of a job, divided by the time it really took.",
+    );
+    for (at, errors) in api.live.estimate_errors() {
+        text.histogram(&[("at", at)], errors);
+    }
 }
 
 fn scans(text: &mut Text, api: &Api) {
     let (running, queued) = api.supervisor.load();
+    let limits = api.supervisor.limits();
     text.single("scanwatch_running_scanners", Kind::Gauge, "Running scanners.", running);
     text.single(
         "scanwatch_max_running_scanners",
         Kind::Gauge,
         "The limit of concurrently running scanners.",
-        api.config.get().scanner.max_concurrent_processes,
+        limits.ceiling,
+    );
+    text.single(
+        "scanwatch_scanner_slots",
+        Kind::Gauge,
+        "How many scanners may run at once now: fewer than the limit under pressure.",
+        limits.slots,
+    );
+    text.family(
+        "scanwatch_scanner_slots_limited",
+        Kind::Gauge,
+        "1 if fewer scanners may run than the limit allows for this reason.",
+    );
+    for reason in SlotReason::ALL {
+        let is_this = limits.reason == Some(reason);
+        text.sample(&[("reason", reason.as_str())], u8::from(is_this));
+    }
+    text.single(
+        "scanwatch_throttled_hosts",
+        Kind::Gauge,
+        "Hosts that are contacted by fewer scans at once, because they refused some.",
+        limits.throttled_hosts,
     );
     text.single("scanwatch_queued_repositories", Kind::Gauge, "Queued repositories.", queued);
     text.single(

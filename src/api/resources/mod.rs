@@ -14,6 +14,7 @@ pub(super) mod events;
 pub mod findings;
 pub(super) mod health;
 pub(super) mod jobs;
+pub(super) mod limits;
 pub(super) mod log;
 pub(super) mod log_follow;
 pub(super) mod log_position;

@@ -7,6 +7,7 @@
 //! the client already has is answered by 304 without a body.
 
 mod operations;
+mod turns;
 
 use crate::api::{
     answers::{
@@ -82,6 +83,8 @@ pub(crate) struct View {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct Retry {
     /// Retry only the repositories that failed for this cause, the `kind` of their `failure`.
+    kind: Option<FailureKind>,
+    /// The same as `kind`.
     cause: Option<FailureKind>,
 }
 
@@ -143,7 +146,7 @@ struct Outcome {
 
 /// The routes of this file, the most frequent first.
 pub(crate) fn routes() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         Route::get(&SCAN, Access::Read, operations::follows(), |call, _| {
             call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
         }),
@@ -162,7 +165,9 @@ pub(crate) fn routes() -> Vec<Route> {
                 finish(retry(api, id, &only).await)
             })
         }),
-    ]
+    ];
+    routes.extend(turns::routes());
+    routes
 }
 
 /// `POST /scan`
@@ -265,7 +270,13 @@ async fn retry(api: Api, id: String, only: &Retry) -> Result<Response, ApiError>
         detail: detail.into(),
         hint: Some(hint.into()),
     };
-    match api.supervisor.retry(job.id(), only.cause).await {
+    let cause = match (only.kind, only.cause) {
+        (Some(kind), Some(cause)) if kind != cause => {
+            return Err(ApiError::bad_request("kind and cause differ: send one of them"));
+        }
+        (kind, cause) => kind.or(cause),
+    };
+    match api.supervisor.retry(job.id(), cause).await {
         Retried::GoesOn => {}
         Retried::Running => {
             return Err(conflict(

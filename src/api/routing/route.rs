@@ -31,7 +31,7 @@ pub enum Access {
     Read,
     /// To submit, cancel and retry.
     Write,
-    /// To remove jobs.
+    /// To remove jobs, and to change limits.
     Admin,
 }
 

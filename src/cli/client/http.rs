@@ -122,7 +122,7 @@ impl Client {
         .await
     }
 
-    /// Stores a document.
+    /// Puts a body.
     pub(in crate::cli) async fn put(
         &self,
         path: &str,

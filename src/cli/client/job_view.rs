@@ -3,7 +3,9 @@
 //! Input: events of one job. Output: [`JobUpdate`]s. Invariants: pure; nothing is reported twice,
 //! however often snapshots repeat it; a missing or invalid member affects only itself.
 
-use crate::model::{JobId, JobState, RepoState, repository::RepositoryStatus, state::Summary};
+use crate::model::{
+    JobId, JobState, RepoState, report::Report, repository::RepositoryStatus, state::Summary,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -31,6 +33,10 @@ pub(in crate::cli) struct JobView {
     pub(in crate::cli) summary: Summary,
     pub(in crate::cli) elapsed_seconds: Option<u64>,
     pub(in crate::cli) eta_seconds: Option<u64>,
+    /// Nothing more of the job is started until it is resumed.
+    pub(in crate::cli) paused: bool,
+    /// The report at the end, as one line, if the server sent one.
+    pub(in crate::cli) report: Option<String>,
     joined: bool,
     /// The repositories whose final state was reported, and whether they failed.
     finished: HashMap<u32, bool>,
@@ -47,6 +53,8 @@ impl JobView {
             summary: Summary::default(),
             elapsed_seconds: None,
             eta_seconds: None,
+            paused: false,
+            report: None,
             joined: false,
             finished: HashMap::new(),
             waiting: HashMap::new(),
@@ -109,6 +117,8 @@ impl JobView {
         }
         self.elapsed_seconds = data["elapsed_time_seconds"].as_u64().or(self.elapsed_seconds);
         self.eta_seconds = data["eta_seconds"].as_u64();
+        self.paused = data["paused"] == true;
+        self.report = report_of(data);
     }
 
     fn repository(&mut self, status: RepositoryStatus) -> Option<JobUpdate> {
@@ -130,6 +140,14 @@ impl JobView {
         let reported = self.waiting.insert(index, message.clone());
         (reported.as_deref() != Some(&message)).then_some(JobUpdate::Waiting(status))
     }
+}
+
+/// The report in a document or event of a finished job, as one line.
+pub(in crate::cli) fn report_of(data: &Value) -> Option<String> {
+    let report: Report = serde_json::from_value(data["report"].clone()).ok()?;
+    let reused = data["summary"]["reused"].as_u64().filter(|count| *count > 0);
+    let reused = reused.map(|count| format!(", {count} reused")).unwrap_or_default();
+    Some(format!("{report}{reused}"))
 }
 
 /// The repositories of a snapshot, failed ones with their errors.
@@ -237,11 +255,15 @@ mod tests {
         assert_eq!(described(&view.apply("repository", &failed)), ["1 failed: Some(\"third\")"]);
         assert!(view.apply("repository", &failed).is_empty());
         assert!(view.apply("novelty", &json!({})).is_empty());
-        let end = json!({"status": "completed_with_errors"});
+        assert_eq!(view.report, None);
+        let end = json!({"status": "completed_with_errors", "summary": {"reused": 3},
+            "report": {"completed": 7, "failed": {"clone": 2, "exit": 1}, "skipped": {"empty": 4}}});
         assert_eq!(
             described(&view.apply("end", &end)),
             ["counts", "finished completed_with_errors"]
         );
+        let report = "7 completed, 3 failed (2 clone, 1 exit), 4 skipped (4 empty), 3 reused";
+        assert_eq!(view.report.as_deref(), Some(report));
     }
 
     #[test]

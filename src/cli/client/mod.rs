@@ -20,7 +20,7 @@ pub(in crate::cli) use error::ClientError;
 pub(in crate::cli) use event_stream::{EventStream, StreamUpdate};
 pub(in crate::cli) use http::{Client, Document};
 pub(in crate::cli) use job_name::{JOB_HELP, JobName};
-pub(in crate::cli) use job_view::{JobUpdate, JobView};
+pub(in crate::cli) use job_view::{JobUpdate, JobView, report_of};
 #[cfg(feature = "top")]
 pub(in crate::cli) use job_view::{repositories_of, repository_of};
 pub(in crate::cli) use paged::{Paged, each_page};

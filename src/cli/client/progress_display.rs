@@ -164,6 +164,10 @@ impl ProgressDisplay {
             let _ = write!(counts, ", {skipped} skipped");
         }
         let title = printable(&job.title);
+        // Of a single repository, the state is the report.
+        if let Some(report) = job.report.as_ref().filter(|_| job.is_group()) {
+            self.print_unless_quiet(&format!("{title}: {}", printable(report)));
+        }
         self.print_unless_quiet(&format!(
             "{title}: {state}{counts}{}",
             elapsed.unwrap_or_default()
@@ -245,6 +249,9 @@ fn counts_of(job: &JobView) -> String {
     if summary.failed > 0 {
         // Writing to a `String` cannot fail.
         let _ = write!(text, ", {} failed", summary.failed);
+    }
+    if job.paused {
+        text.push_str(", paused");
     }
     if let Some(eta) = job.eta_seconds {
         let _ = write!(text, ", about {} left", format_duration(Duration::from_secs(eta)));

@@ -236,6 +236,9 @@ async fn send(client: Client, verb: Verb, job: JobId, to: Sender) {
     let result = match verb {
         Verb::Retry => client.post(&format!("/scan/{job}/retry"), None).await.map(drop),
         Verb::Cancel => client.post(&format!("/scan/{job}/cancel"), None).await.map(drop),
+        Verb::Pause => client.post(&format!("/scan/{job}/pause"), None).await.map(drop),
+        Verb::Resume => client.post(&format!("/scan/{job}/resume"), None).await.map(drop),
+        Verb::Bump => client.post(&format!("/scan/{job}/bump"), None).await.map(drop),
         Verb::Delete => client.delete(&format!("/scan/{job}")).await,
     };
     let result = result.map_err(|error| error.message_with_hint());

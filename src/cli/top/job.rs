@@ -51,6 +51,8 @@ pub(super) struct JobDetails {
     pub(super) eta_seconds: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) waiting_for: Option<String>,
+    /// Nothing more of the job is started until it is resumed.
+    pub(super) paused: bool,
     repositories: BTreeMap<u32, RepositoryStatus>,
     /// The names of repositories that have not started.
     planned: BTreeSet<Arc<str>>,
@@ -94,6 +96,7 @@ impl JobDetails {
             eta_seconds: None,
             error: None,
             waiting_for: None,
+            paused: false,
             repositories: BTreeMap::new(),
             planned: BTreeSet::new(),
             filter: String::new(),
@@ -146,6 +149,7 @@ impl JobDetails {
         self.elapsed =
             data["elapsed_time_seconds"].as_u64().map(|seconds| (seconds, now)).or(self.elapsed);
         self.eta_seconds = data["eta_seconds"].as_u64();
+        self.paused = data["paused"] == true;
         // Only the snapshot has these.
         let text = |name: &str| data[name].as_str().map(str::to_owned);
         if data.get("repositories").is_some() {

@@ -95,6 +95,9 @@ fn press_in_view(app: &mut App, key: Key, now: Timestamp) -> Vec<Effect> {
         Key::Char('r') => begin(app, Verb::Retry),
         Key::Char('c') => begin(app, Verb::Cancel),
         Key::Char('d') => begin(app, Verb::Delete),
+        Key::Char('p') => begin(app, Verb::Pause),
+        Key::Char('u') => begin(app, Verb::Resume),
+        Key::Char('b') => begin(app, Verb::Bump),
         _ if app.job.is_none() => press_in_list(app, key),
         _ if app.job.as_ref().is_some_and(|screen| screen.repository.is_some()) => {
             press_in_repository(app, key)
@@ -198,7 +201,9 @@ fn begin(app: &mut App, verb: Verb) -> Vec<Effect> {
 /// Why a command would do nothing.
 fn refusal(verb: Verb, state: &str, summary: Summary) -> Option<&'static str> {
     match verb {
-        Verb::Cancel if facts::is_finished(state) => Some("the job is finished"),
+        Verb::Cancel | Verb::Pause | Verb::Resume | Verb::Bump if facts::is_finished(state) => {
+            Some("the job is finished")
+        }
         Verb::Retry if !facts::is_finished(state) => Some("the job is not finished"),
         Verb::Retry if summary.failed == 0 => Some("no repository failed"),
         _ => None,
@@ -218,6 +223,15 @@ fn consequences(verb: Verb, state: &str, summary: Summary) -> Vec<String> {
         Verb::Retry => vec![
             format!("{failed} of {total} {noun} failed, to be scanned again."),
             "The others are not touched.".to_owned(),
+        ],
+        Verb::Pause => vec![
+            format!("{unfinished} of {total} {noun} not finished. Running scans end on their own,"),
+            "the others wait until the job is resumed.".to_owned(),
+        ],
+        Verb::Resume => vec![format!("{unfinished} of {total} {noun} are scanned.")],
+        Verb::Bump => vec![
+            "The slots of its user go to this job first.".to_owned(),
+            "The jobs of other users are not affected.".to_owned(),
         ],
         Verb::Delete => {
             let mut lines = vec![
@@ -268,8 +282,17 @@ mod tests {
         assert!(press(&mut app, Key::Enter, Utc::now()).is_empty());
         assert!(matches!(app.mode, Mode::View));
         assert_eq!(type_in(&mut app, "cy"), [Effect::Send(Verb::Cancel, "a".parse().unwrap())]);
+        for (keys, verb) in [("py", Verb::Pause), ("uy", Verb::Resume), ("by", Verb::Bump)] {
+            assert!(type_in(&mut app, &keys[..1]).is_empty(), "{keys} asks first");
+            let sent = type_in(&mut app, &keys[1..]);
+            assert_eq!(sent, [Effect::Send(verb, "a".parse().unwrap())]);
+        }
         // What would do nothing is explained, and not asked.
-        for (keys, notice) in [("r", "the job is not finished"), ("jc", "the job is finished")] {
+        for (keys, notice) in [
+            ("r", "the job is not finished"),
+            ("jc", "the job is finished"),
+            ("p", "the job is finished"),
+        ] {
             assert!(type_in(&mut app, keys).is_empty());
             assert_eq!(app.notice.as_deref(), Some(notice), "{keys}");
         }
@@ -279,7 +302,7 @@ mod tests {
     #[test]
     fn a_user_has_the_commands_of_the_scope() {
         let mut reader = app("read");
-        assert!(type_in(&mut reader, "cyryjrydy").is_empty());
+        assert!(type_in(&mut reader, "cyryjrydypyuyby").is_empty());
         let mut writer = app("write");
         assert!(type_in(&mut writer, "dy").is_empty());
         assert_eq!(type_in(&mut writer, "cy").len(), 1);

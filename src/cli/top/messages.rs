@@ -100,6 +100,9 @@ pub(super) enum Verb {
     Retry,
     Cancel,
     Delete,
+    Pause,
+    Resume,
+    Bump,
 }
 
 impl Verb {
@@ -109,6 +112,9 @@ impl Verb {
             Self::Retry => "Retry",
             Self::Cancel => "Cancel",
             Self::Delete => "Delete",
+            Self::Pause => "Pause",
+            Self::Resume => "Resume",
+            Self::Bump => "Bump",
         }
     }
 
@@ -118,6 +124,9 @@ impl Verb {
             Self::Retry => "the failed repositories are scanned again",
             Self::Cancel => "cancelled",
             Self::Delete => "deleted",
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Bump => "before the other jobs of its user",
         }
     }
 }

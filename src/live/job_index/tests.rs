@@ -17,6 +17,7 @@ fn row(id: &str, state: JobState, completed: u64) -> JobRow {
         error: None,
         schedule: None,
         fraction: 0.0,
+        paused: false,
     };
     JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false }
 }

@@ -18,6 +18,7 @@ fn facts() -> JobFacts {
         error: Some("odd".into()),
         schedule: None,
         fraction: 1.0,
+        paused: false,
     }
 }
 
@@ -128,6 +129,7 @@ fn unpacking_restores_every_content() {
                 text["failure"] = json!({
                     "kind": FailureKind::ALL[dice(12)].as_str(), "detail": texts[dice(9)],
                     "exit_code": ([-1, 0, 7][dice(3)]), "signal": 9, "permanent": dice(2) == 0,
+                    "throttled": dice(2) == 0, "retry_after_secs": ([None, Some(0), Some(77)][dice(3)]),
                 });
                 text["error_message"] = json!(texts[dice(texts.len())]);
             }

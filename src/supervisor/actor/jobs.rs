@@ -14,7 +14,7 @@ use crate::{
     store::{StoreError, chain, trash},
     supervisor::{
         RepoKey,
-        command::{Cancelled, Retried},
+        command::{Cancelled, Retried, TurnChanged},
         disposition::Disposition,
         job::{Job, NewJob, RecoveredJob},
         job_steps::{self, After, CreateAnswer, Done, RemovalAnswer, Step},
@@ -34,7 +34,7 @@ impl Actor {
         let RecoveredJob { id, master, plan, repositories } = found;
         let permit = self.load.reserve();
         let mut job = Job::new(NewJob { id: id.clone(), master, plan, permit });
-        let (mut queued, mut running) = (Vec::new(), Vec::new());
+        let (mut queued, mut running, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
         for (index, found) in repositories {
             match found {
@@ -46,7 +46,7 @@ impl Actor {
                 Disposition::Queued(next) => {
                     job.expect_attempt(index, next);
                     if next.pause.is_zero() {
-                        queued.push(index);
+                        if next.alone { &mut alone } else { &mut queued }.push(index);
                     } else {
                         paused.push((index, next));
                     }
@@ -59,9 +59,9 @@ impl Actor {
                 Disposition::Refused(reason) => refused.push((index, reason)),
             }
         }
-        let (n_adopted, n_queued, n_paused) = (adopted.len(), queued.len(), paused.len());
+        let (n_adopted, n_queued, n_paused) =
+            (adopted.len(), queued.len() + alone.len(), paused.len());
         tracing::info!(job = %id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
-        let cancelled = job.is_cancelled();
         self.jobs.insert(id.clone(), job);
         let planning = self.begin_planning(&id);
         let ending = refused.len();
@@ -76,7 +76,8 @@ impl Actor {
         }
         let paused = paused.into_iter().map(|(index, _)| index).collect();
         // A cancel recorded in master.json may not have been carried out completely.
-        let standing = Standing { queued, running, paused, ending, cancelled, planning };
+        let standing = self.standing(&id);
+        let standing = Standing { queued, running, paused, alone, ending, planning, ..standing };
         self.on(Event::Submitted(id, standing));
     }
 
@@ -210,7 +211,8 @@ impl Actor {
                 job.update_lists(Utc::now());
                 let (master, finished) = (job.master.clone(), job.finished);
                 let folder = self.setup.jobs.job(&id);
-                let work = move || job_steps::write_master(&folder, &master);
+                let awaited = !after.is_empty();
+                let work = move || job_steps::write_master(&folder, &master, awaited);
                 self.effects.run_step(at, Purpose::Files, work, move |written| Done::Wrote {
                     after,
                     written,
@@ -261,7 +263,7 @@ impl Actor {
         let queued = job.repositories.keys().copied().collect();
         self.jobs.insert(id.clone(), job);
         let planning = self.begin_planning(&id);
-        let standing = Standing { queued, planning, ..Standing::default() };
+        let standing = Standing { queued, planning, ..self.standing(&id) };
         self.on(Event::Submitted(id, standing));
     }
 
@@ -316,6 +318,13 @@ impl Actor {
                     let _ = answer.send(match written {
                         Ok(()) => Cancelled::Done,
                         Err(error) => Cancelled::Unwritten(copy_of(error)),
+                    });
+                }
+                After::Turn(answer) => {
+                    self.apply_turn(id);
+                    let _ = answer.send(match written {
+                        Ok(()) => TurnChanged::Done,
+                        Err(error) => TurnChanged::Unwritten(copy_of(error)),
                     });
                 }
                 After::Vanish => self.vanish(id),

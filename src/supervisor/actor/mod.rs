@@ -10,12 +10,14 @@
 //! (`repositories`); waiting on behalf of one job delays no other.
 //!
 //! This file takes the events; what follows from them is in `jobs` (commands and the steps of a
-//! job), `planning`, `scans` (repositories that hold a slot) and `unstarted` (those that never get
-//! one).
+//! job), `turns` (pause, resume, bump), `planning`, `scans` (repositories that hold a slot) and
+//! `unstarted` (those that never get one).
 
 mod jobs;
+mod limits;
 mod planning;
 mod scans;
+mod turns;
 mod unstarted;
 
 use super::{
@@ -26,6 +28,7 @@ use super::{
     effects::{Effects, Outcome},
     job::{Job, Planning, RecoveredJob},
     job_steps::JobSteps,
+    limits::{LimitSource, Limits},
     load::Load,
     pools::{Pools, Purpose},
     scan_metrics::ScanMetrics,
@@ -34,7 +37,7 @@ use super::{
     slots::Slots,
     timers::{Elapsed, Timers},
 };
-use crate::model::JobId;
+use crate::{model::JobId, sys::pressure::Pressure};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -52,6 +55,8 @@ const MASTER_INTERVAL: Duration = Duration::from_secs(1);
 const FOLDER_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the loop checks whether the disk accepts writes while the queue waits for space.
 const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the pressure on this machine is read.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The state of the loop.
 pub(super) struct Actor {
@@ -67,6 +72,9 @@ pub(super) struct Actor {
     /// Writes of final states for repositories that were not started.
     discards: JoinSet<Discards>,
     checks: DiskChecks,
+    limits: Limits,
+    /// The reading of the pressure that runs.
+    samples: JoinSet<Pressure>,
     planner: mpsc::UnboundedSender<Planning>,
     stop: Option<Stop>,
     flush_at: Option<Instant>,
@@ -91,10 +99,12 @@ impl Actor {
         load: Arc<Load>,
         scan_metrics: Arc<ScanMetrics>,
     ) -> Self {
-        let scanners = setup.config.get().scanner.max_concurrent_processes;
-        let pools = Pools::new(scanners);
+        let config = setup.config.get();
+        let scanner = &config.scanner;
+        let limits = Limits::new(scanner.max_concurrent_processes, scanner.adaptive_concurrency);
+        let pools = Pools::new();
         Self {
-            scheduler: Scheduler::new(scanners),
+            scheduler: Scheduler::new(limits.ceiling()),
             jobs: HashMap::new(),
             slots: Slots::default(),
             steps: JobSteps::default(),
@@ -103,6 +113,8 @@ impl Actor {
             exits: JoinSet::new(),
             timers: Timers::default(),
             discards: JoinSet::new(),
+            limits,
+            samples: JoinSet::new(),
             planner,
             stop: None,
             flush_at: None,
@@ -118,13 +130,18 @@ impl Actor {
         mut inbox: mpsc::Receiver<Command>,
         recovered: Vec<RecoveredJob>,
     ) {
+        self.take_weights();
+        self.on(Event::RecoveryBegun);
         for job in recovered {
             self.resume(job);
         }
+        self.on(Event::RecoveryDone);
         let mut folders = tokio::time::interval(FOLDER_INTERVAL);
         folders.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut space = tokio::time::interval(SPACE_INTERVAL);
         space.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut samples = tokio::time::interval(SAMPLE_INTERVAL);
+        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stop_at = self.stop.as_ref().map(|stop| stop.at);
             tokio::select! {
@@ -139,6 +156,7 @@ impl Actor {
                 Some(elapsed) = self.timers.next() => match elapsed {
                     Elapsed::Pause(key, attempt) => self.pause_ended(key, attempt),
                     Elapsed::Slow(key, attempt) => self.is_slow(key, attempt),
+                    Elapsed::HostPause => self.host_pause_ended(),
                 },
                 Some(Ok(discards)) = self.discards.join_next(), if !self.discards.is_empty() => {
                     self.discarded(discards);
@@ -152,6 +170,10 @@ impl Actor {
                 },
                 _ = folders.tick(), if self.checks.is_idle() => {
                     self.checks.look_for_folders(self.jobs.keys().cloned().collect());
+                }
+                _ = samples.tick() => self.sample(),
+                Some(Ok(pressure)) = self.samples.join_next(), if !self.samples.is_empty() => {
+                    self.sampled(&pressure);
                 }
                 _ = space.tick(), if self.scheduler.waits_for_space() && self.checks.is_idle() => {
                     self.checks.look_for_space();
@@ -168,6 +190,7 @@ impl Actor {
             }
             let (running, queued) = (self.scheduler.running(), self.scheduler.queued());
             self.load.note(running, queued);
+            self.publish_limits();
             if self.has_stopped() {
                 return;
             }
@@ -230,11 +253,17 @@ impl Actor {
             Command::Planned { id, planned, answer } => self.listed(&id, planned, answer),
             Command::Retry { id, cause, answer } => self.retry(&id, cause, answer),
             Command::Cancel { id, answer } => self.cancel(&id, answer),
+            Command::Turn { id, request, answer } => self.change_turn(&id, request, answer),
             Command::Remove { id, answer } => self.remove(&id, answer),
             Command::Reloaded => {
                 let config = self.setup.config.get();
                 self.load.resize(config.jobs.max_queued_jobs);
-                self.on(Event::Limit(config.scanner.max_concurrent_processes));
+                self.take_weights();
+                self.limits.set_adaptive(config.scanner.adaptive_concurrency);
+                self.set_ceiling(config.scanner.max_concurrent_processes, LimitSource::Settings);
+            }
+            Command::Ceiling { ceiling, answer } => {
+                let _ = answer.send(self.set_ceiling(ceiling, LimitSource::Request));
             }
             Command::Stop { patience, answer } => {
                 self.stop = Some(Stop { at: Instant::now() + patience, answer, flushed: false });

@@ -69,6 +69,8 @@ impl Actor {
         job.planning = None;
         job.master.scan_type = Some(scan_type);
         job.take_plan(plan);
+        job.describe_waiting();
+        let is_single = job.is_single();
         let (mut queued, mut refused) = (Vec::new(), Vec::new());
         for (index, row) in plan.counted() {
             match &row.refused {
@@ -81,6 +83,10 @@ impl Actor {
         self.write_master(id);
         let ending = refused.len();
         self.refuse(id.clone(), refused);
+        if is_single {
+            self.on(Event::IsSingle(id.clone()));
+        }
+        self.note_targets(id, &queued);
         self.on(Event::Planned { job: id.clone(), queued, ending });
     }
 }

@@ -176,6 +176,7 @@ impl Actor {
         match found {
             Ok(Disposition::Finished(status)) => {
                 self.note_scan(shim.as_ref(), status.state, status.started_at, status.completed_at);
+                self.note_host(&key, shim.as_ref(), &status);
                 self.finished(&key, &status);
             }
             Ok(Disposition::WillRetry { failed, cause, next }) => {
@@ -286,6 +287,7 @@ impl Actor {
         next: NextAttempt,
     ) {
         self.note_scan(shim, failed.state, failed.started_at, failed.completed_at);
+        self.note_host(&key, shim, failed);
         let detail = failed.failure.as_ref().map(|failure| failure.detail.as_str());
         self.note_retry(&key, cause, detail, next);
         if let Some(job) = self.jobs.get_mut(&key.job) {
@@ -317,7 +319,8 @@ impl Actor {
     pub(super) fn pause_ended(&mut self, key: RepoKey, attempt: u64) {
         // A timer may be left of a repository that was cancelled and then retried on request.
         if self.next_attempt(&key) == attempt {
-            self.on(Event::PauseEnded(key));
+            let alone = self.repository(&key).is_some_and(|repository| repository.alone);
+            self.on(if alone { Event::PauseEndedAlone(key) } else { Event::PauseEnded(key) });
         }
     }
 

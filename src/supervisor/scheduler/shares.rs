@@ -17,9 +17,13 @@ impl Scheduler {
             return None;
         }
         self.running -= 1;
+        let host = job.host.clone();
         let was_slow = job.slow.contains(&repo.index);
         job.slow.retain(|index| *index != repo.index);
-        Some(Left { was_slow, was_yielding: job.yielding.remove(&repo.index) })
+        let was_yielding = job.yielding.remove(&repo.index);
+        self.leave_host(host.as_ref());
+        self.release_target(repo);
+        Some(Left { was_slow, was_yielding, was_alone: self.alone.end(repo) })
     }
 
     /// As [`leave`](Self::leave), for a repository that has failed. If it was slow, the share of
@@ -38,18 +42,22 @@ impl Scheduler {
         for job in self.jobs.values_mut() {
             job.share = if job.share == self.limit { limit } else { job.share.min(limit) };
         }
+        self.slots = if self.slots == self.limit { limit } else { self.slots.min(limit) };
         self.limit = limit;
     }
 
-    /// If no slot is free, reclaims one for each job that waits without any: from the job with the
-    /// most slots, the scan that became slow last.
+    /// If no slot is free and none beyond a lowered number is in use, reclaims one for each job that
+    /// waits without any: from the job with the most slots, the scan that became slow last.
     pub(super) fn reclaim(&mut self, effects: &mut Vec<Effect>) {
-        let halted = self.stopping || self.waiting_for_space;
-        if halted || self.running < self.limit || self.jobs.values().all(|job| job.slow.is_empty())
+        // A slot beyond the number in use would go to nobody.
+        if self.is_halted()
+            || self.running != self.in_use()
+            || self.jobs.values().all(|job| job.slow.is_empty())
         {
             return;
         }
-        let waits = |job: &&Job| job.running.is_empty() && !job.queued.is_empty() && !job.held;
+        let waits =
+            |job: &&Job| job.running.is_empty() && job.may_start() && self.host_accepts(job);
         let waiting = self.jobs.values().filter(waits).count();
         // Slots that are about to be released go to the jobs that waited first.
         let coming: usize = self.jobs.values().map(|job| job.yielding.len()).sum();
@@ -78,4 +86,5 @@ impl Scheduler {
 pub(super) struct Left {
     pub(super) was_slow: bool,
     pub(super) was_yielding: bool,
+    pub(super) was_alone: bool,
 }

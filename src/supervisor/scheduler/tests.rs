@@ -1,19 +1,19 @@
 use super::*;
 
-fn id(name: &str) -> JobId {
+pub(super) fn id(name: &str) -> JobId {
     name.parse().unwrap()
 }
 
-fn repo(job: &str, index: u32) -> RepoKey {
+pub(super) fn repo(job: &str, index: u32) -> RepoKey {
     RepoKey { job: id(job), index }
 }
 
-fn submit(job: &str, count: u32) -> Event {
+pub(super) fn submit(job: &str, count: u32) -> Event {
     let queued = (0..count).collect();
     Event::Submitted(id(job), Standing { queued, ..Standing::default() })
 }
 
-fn spawns(effects: &[Effect]) -> Vec<String> {
+pub(super) fn spawns(effects: &[Effect]) -> Vec<String> {
     effects
         .iter()
         .filter_map(|effect| match effect {
@@ -326,3 +326,6 @@ fn a_slow_scan_that_is_stopping_or_gone_is_not_ordered_to_yield() {
     assert!(queue.on(Event::Slow(repo("a", 0))).is_empty());
     assert!(yields(&queue.on(submit("b", 1))).is_empty(), "the job has only one slot");
 }
+
+mod combined;
+mod limits;

@@ -21,6 +21,7 @@ fn facts(state: JobState, completed_at: Option<i64>) -> JobFacts {
         completed_at: completed_at.map(at),
         error: None,
         schedule: None,
+        paused: false,
         fraction: 0.0,
     }
 }

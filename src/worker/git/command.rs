@@ -205,6 +205,14 @@ impl Call {
         self
     }
 
+    /// Makes git trace the headers of requests and answers to its standard error, without the
+    /// credentials: only there it reports when a host that throttles may be contacted again.
+    pub(super) fn with_traced_headers(self) -> Self {
+        self.env("GIT_TRACE_CURL", "1")
+            .env("GIT_TRACE_CURL_NO_DATA", "1")
+            .env("GIT_TRACE_REDACT", "1")
+    }
+
     /// Starts the call, with standard input from a pipe or empty; `watch` is called twenty times a
     /// second and decides whether to kill it.
     pub(super) fn start(

@@ -1,6 +1,7 @@
 //! Diagnosis: maps git's last messages to a cause that an operator can act on.
 //!
-//! Input: git's last lines on standard error. Output: a [`GitError`].
+//! Input: git's last lines on standard error, and what the last answer reports about rate limits.
+//! Output: a [`GitError`].
 //!
 //! git has a single exit code (128) for all failures of a fetch, so its messages are parsed, in the
 //! language that `LC_ALL=C` fixes.
@@ -8,8 +9,9 @@
 //! Invariants: text of the server (`remote: …`) and of the submitter (the URL) is shown but never
 //! decides the cause.
 
-use super::{GitError, reference::Reference, remote::Remote};
+use super::{GitError, progress::LastWords, reference::Reference, remote::Remote};
 use crate::worker::text;
+use chrono::Utc;
 
 /// How many of the last messages are shown.
 const SHOWN: usize = 4;
@@ -46,7 +48,7 @@ const BROKEN_OFF: [&str; 6] =
 
 /// Why a fetch failed, according to git's last messages. `most` is the size limit.
 pub(super) fn diagnose(
-    last_words: &[String],
+    LastWords { lines: last_words, rate_limit }: &LastWords,
     remote: &Remote,
     reference: &Reference,
     most: u64,
@@ -68,6 +70,10 @@ pub(super) fn diagnose(
         } else {
             GitError::CredentialsNeeded { host, said }
         };
+    }
+    if code.is_some_and(|code| rate_limit.is_reported_by(code)) {
+        let pause = rate_limit.requested_pause(Utc::now());
+        return GitError::Throttled { host, said, pause };
     }
     match code {
         Some(403) => return GitError::Forbidden { host, said },
@@ -172,7 +178,8 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, words: &str, expected: &str) {
-        let words: Vec<String> = words.lines().map(str::to_owned).collect();
+        let lines = words.lines().map(str::to_owned).collect();
+        let words = LastWords { lines, ..LastWords::default() };
         let reference = Reference::parse(Some("v9")).unwrap();
         let error = diagnose(&words, &remote(path), &reference, 7);
         let debug = format!("{error:?}");
@@ -216,6 +223,10 @@ mod tests {
             (
                 "fatal: unable to access 'https://h.example/a.git/': The requested URL returned error: 503",
                 "Server",
+            ),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': The requested URL returned error: 429",
+                "Throttled",
             ),
             ("fatal: dumb http transport does not support shallow capabilities", "NotSmart"),
             ("fatal: mismatched algorithms: client sha1; server sha256", "ObjectFormat"),

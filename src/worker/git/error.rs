@@ -7,7 +7,7 @@ use crate::{
     model::{FailureKind, git_url::Refusal},
     worker::tree::TreeError,
 };
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, time::Duration};
 
 /// Why a repository could not be fetched or read.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,11 @@ pub(crate) enum GitError {
     NotSmart { host: String, said: String },
     #[error("{host} returned a server error ({said})")]
     Server { host: String, said: String },
+    #[error(
+        "{host} refuses requests because of its rate limit{}; fewer scans contact it at once from now on ({said})",
+        requested(*.pause)
+    )]
+    Throttled { host: String, said: String, pause: Option<Duration> },
     /// The server omitted blobs and does not serve them afterwards; handled by a second fetch.
     #[error("the server does not serve single files ({said})")]
     Withheld { said: String },
@@ -117,6 +122,11 @@ pub(crate) enum GitError {
     Folder { source: io::Error },
     #[error("stopped by signal {0}")]
     Stopped(i32),
+}
+
+/// The pause that a host requests, for its message.
+fn requested(pause: Option<Duration>) -> String {
+    pause.map(|pause| format!(" and requests a pause of {} s", pause.as_secs())).unwrap_or_default()
 }
 
 impl From<GitError> for TreeError<GitError> {
@@ -165,6 +175,7 @@ impl GitError {
             | Self::Stalled { .. }
             | Self::NotSmart { .. }
             | Self::Server { .. }
+            | Self::Throttled { .. }
             | Self::Withheld { .. }
             | Self::NotFew
             | Self::Failed { .. }
@@ -202,6 +213,7 @@ impl GitError {
             | Self::Silent { .. }
             | Self::Stalled { .. }
             | Self::Server { .. }
+            | Self::Throttled { .. }
             | Self::Withheld { .. }
             | Self::NotFew
             | Self::Failed { .. }
@@ -215,6 +227,15 @@ impl GitError {
             | Self::Pipe { .. }
             | Self::Folder { .. }
             | Self::Stopped(_) => false,
+        }
+    }
+    /// The pause that the host requests; the outer value is `None` unless the host reported a rate
+    /// limit.
+    #[expect(clippy::option_option, reason = "a host may report a limit without a pause")]
+    pub(crate) fn rate_limit(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Throttled { pause, .. } => Some(*pause),
+            _ => None,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     command::Call,
     diagnosis::diagnose,
     process::{Nudge, Running},
-    progress::{Listener, Progress},
+    progress::{LastWords, Listener, Progress},
     reference::Reference,
     remote::Remote,
     repository,
@@ -236,7 +236,8 @@ impl FetchSource<'_> {
     ) -> Result<(), GitError> {
         let signs = Arc::new(Signs::default());
         let input = if ids.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut running = call.start(input, self.watch(repository, Arc::clone(&signs)))?;
+        let mut running =
+            call.with_traced_headers().start(input, self.watch(repository, Arc::clone(&signs)))?;
         let (questions, pipe) = (running.stdin(), running.stderr());
         let nudge = (self.blobs == Blobs::WithFew && ids.is_none()).then(|| running.nudge());
         let (ended, last_words) = thread::scope(|scope| {
@@ -311,20 +312,20 @@ impl FetchSource<'_> {
         pipe: Option<impl Read>,
         signs: &Signs,
         mut nudge: Option<Nudge>,
-    ) -> Vec<String> {
+    ) -> LastWords {
         let mut listener = Listener::default();
-        let Some(mut pipe) = pipe else { return Vec::new() };
+        let Some(mut pipe) = pipe else { return LastWords::default() };
         let mut piece = [0; 4096];
         let mut objects = 0;
         // A broken pipe means the end.
         while let Ok(length @ 1..) = pipe.read(&mut piece) {
-            signs.heard.store(true, Ordering::Relaxed);
             let on_disk = signs.bytes_on_disk.load(Ordering::Relaxed);
             listener.hear(&piece[..length], |progress| {
                 signs.resolving.store(progress.is_resolving, Ordering::Relaxed);
                 objects = objects.max(progress.objects.unwrap_or(0));
                 self.show(progress, on_disk);
             });
+            signs.heard.store(listener.has_heard(), Ordering::Relaxed);
             if objects > FEW_OBJECTS
                 && !listener.is_unfiltered()
                 && let Some(nudge) = nudge.take()
@@ -333,7 +334,7 @@ impl FetchSource<'_> {
                 nudge.look();
             }
         }
-        listener.into_last_words()
+        listener.finish()
     }
 
     fn show(&self, progress: Progress, on_disk: u64) {

@@ -39,8 +39,8 @@ pub(crate) fn git(bytes: &[u8]) {
             assert!(progress.bytes.is_none_or(|bytes| bytes < 1 << 53), "{progress:?}");
         });
     }
-    let words = listener.into_last_words();
-    assert!(words.len() <= 8 && words.iter().all(|line| line.len() <= 3 * 4096 + 3));
+    let words = listener.finish();
+    assert!(words.lines.len() <= 8 && words.lines.iter().all(|line| line.len() <= 3 * 4096 + 3));
     let remote = Remote::of(&sample::task(Path::new("/nowhere"), "https://h.example/a/b.git"));
     let remote = remote.expect("a host that is trusted");
     let name = String::from_utf8_lossy(bytes);

@@ -1,14 +1,21 @@
-//! Parses git's standard error during a fetch: progress lines, and other messages.
+//! Parses git's standard error during a fetch: progress lines, traced headers, and other messages.
 //!
-//! Input: pieces of the stream. Output: progress, and the last messages. Invariants: memory stays
-//! bounded, whatever a server sends.
+//! Input: pieces of the stream. Output: progress, the last messages, and what the last answer reports
+//! about rate limits. Invariants: memory stays bounded, whatever a server sends; a traced line never
+//! becomes a message, and nothing of it is kept but the headers about rate limits.
 
+use crate::model::rate_limit::RateLimit;
 use std::collections::VecDeque;
 
 /// The longest line that is kept, in bytes; a longer one is cut and marked by `…`.
 const LONGEST_LINE: usize = 4 << 10;
 /// How many of the last messages are kept for an error message.
 const LAST_WORDS: usize = 8;
+
+/// The shape of the time at the start of a traced line; a zero stands for any digit.
+const TRACE_TIME: &[u8] = b"00:00:00.000000";
+/// What precedes a traced header of an answer.
+const TRACED_HEADER: &str = "<= Recv header: ";
 
 /// git's warning about a server that does not support filters.
 const UNFILTERED: &str = "warning: filtering not recognized by server";
@@ -27,6 +34,14 @@ pub(super) struct Progress {
     pub(super) is_resolving: bool,
 }
 
+/// What git wrote before it exited.
+#[derive(Debug, Default)]
+pub(super) struct LastWords {
+    /// The last messages that are not progress.
+    pub(super) lines: Vec<String>,
+    pub(super) rate_limit: RateLimit,
+}
+
 /// Splits git's output into lines, and keeps the last ones that are not progress.
 #[derive(Debug, Default)]
 pub(super) struct Listener {
@@ -35,6 +50,8 @@ pub(super) struct Listener {
     is_cut: bool,
     last_words: VecDeque<String>,
     is_unfiltered: bool,
+    has_heard: bool,
+    rate_limit: RateLimit,
 }
 
 impl Listener {
@@ -43,11 +60,16 @@ impl Listener {
         self.is_unfiltered
     }
 
+    /// Whether git has written anything but traced lines.
+    pub(super) fn has_heard(&self) -> bool {
+        self.has_heard
+    }
+
     /// Takes in a piece, and passes on each completed progress line.
     pub(super) fn hear(&mut self, piece: &[u8], mut on_progress: impl FnMut(Progress)) {
         for &byte in piece {
             // A progress line is redrawn after a carriage return.
-            if byte == b'\r' || byte == b'\n' {
+            if byte == b'\n' || byte == b'\r' && !is_traced(&self.line) {
                 self.end_line(&mut on_progress);
             } else if self.line.len() < LONGEST_LINE {
                 self.line.push(byte);
@@ -57,16 +79,34 @@ impl Listener {
         }
     }
 
-    /// The last messages that are not progress.
-    pub(super) fn into_last_words(mut self) -> Vec<String> {
+    /// The last messages that are not progress, and what the last answer reports about rate limits.
+    pub(super) fn finish(mut self) -> LastWords {
         self.end_line(&mut |_| {});
-        self.last_words.into()
+        LastWords { lines: self.last_words.into(), rate_limit: self.rate_limit }
+    }
+
+    /// Takes in a traced line. Each answer begins with its status line.
+    fn note_traced(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        let Some((_, header)) = line.split_once(TRACED_HEADER) else { return };
+        if header.starts_with("HTTP/") {
+            self.rate_limit = RateLimit::default();
+        } else if let Some((name, value)) = header.split_once(':') {
+            self.rate_limit.note(name, value);
+        }
     }
 
     fn end_line(&mut self, on_progress: &mut impl FnMut(Progress)) {
+        let is_cut = std::mem::take(&mut self.is_cut);
+        if is_traced(&self.line) {
+            self.note_traced();
+            self.line.clear();
+            return;
+        }
         let mut line = String::from_utf8_lossy(&self.line).trim().to_owned();
         self.line.clear();
-        if std::mem::take(&mut self.is_cut) {
+        self.has_heard |= !line.is_empty();
+        if is_cut {
             line.push('…');
         }
         if let Some(progress) = parse(&line) {
@@ -79,6 +119,18 @@ impl Listener {
             self.last_words.push_back(line);
         }
     }
+}
+
+/// Whether a line is one of git's trace (`GIT_TRACE_CURL`), such as `09:30:00.123456 http.c:872`. The
+/// server cannot write such a line: its own begin with `remote: `. A traced header may contain a
+/// carriage return.
+fn is_traced(line: &[u8]) -> bool {
+    let Some((time, rest)) = line.split_at_checked(TRACE_TIME.len()) else { return false };
+    let fits = |(byte, shape): (&u8, &u8)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        other => byte == other,
+    };
+    time.iter().zip(TRACE_TIME).all(fits) && rest.starts_with(b" http.c:")
 }
 
 /// Parses a progress line; `None` for any other line.
@@ -150,7 +202,7 @@ mod tests {
                 .map(|line| (line.message.as_str(), line.percent, line.bytes))
                 .collect();
             assert_eq!(heard, expected);
-            assert_eq!(listener.into_last_words(), last_words);
+            assert_eq!(listener.finish().lines, last_words);
         }
     }
 
@@ -206,14 +258,48 @@ mod tests {
         for _ in 0..100 {
             listener.hear(b"\nerror: again", |_| {});
         }
-        let words = listener.into_last_words();
+        let words = listener.finish().lines;
         assert_eq!(words.len(), LAST_WORDS);
         assert!(words.iter().all(|line| line.len() <= LONGEST_LINE));
         let mut listener = Listener::default();
         listener.hear(&vec![b'x'; LONGEST_LINE], |_| {});
-        assert_eq!(listener.into_last_words(), ["x".repeat(LONGEST_LINE)]);
+        assert_eq!(listener.finish().lines, ["x".repeat(LONGEST_LINE)]);
         let mut listener = Listener::default();
         listener.hear(&vec![b'x'; LONGEST_LINE + 1], |_| {});
-        assert_eq!(listener.into_last_words(), ["x".repeat(LONGEST_LINE) + "…"]);
+        assert_eq!(listener.finish().lines, ["x".repeat(LONGEST_LINE) + "…"]);
+    }
+
+    /// Fails if a traced header becomes a message, counts as an answer of git, or if the rate limit of
+    /// an earlier answer is reported.
+    #[test]
+    fn traced_headers_are_read_for_rate_limits_and_never_shown() {
+        let traced = |text: &str| format!("01:25:39.654178 http.c:872              {text}\n");
+        let mut said = traced("== Info:   Trying 127.0.0.1:1...");
+        said += &traced("=> Send header: Authorization: Basic <redacted>");
+        said += &traced("<= Recv header: HTTP/2 401");
+        said += &traced("<= Recv header: retry-after: 99");
+        said += &traced("<= Recv header: HTTP/2 429 Too Many Requests");
+        said += &traced("<= Recv header: X-A: x\rfatal: The requested URL returned error: 403");
+        for size in [1, 7, 4096] {
+            let mut listener = Listener::default();
+            let hear = |listener: &mut Listener, text: &str| {
+                for piece in text.as_bytes().chunks(size) {
+                    listener.hear(piece, |progress| panic!("{progress:?}"));
+                }
+            };
+            hear(&mut listener, &said);
+            assert!(!listener.has_heard());
+            hear(&mut listener, &traced("<= Recv header: Retry-After: 17"));
+            hear(
+                &mut listener,
+                "remote: 01:25:39.654178 http.c:872 <= Recv header: Retry-After: 1\n",
+            );
+            hear(&mut listener, "fatal: The requested URL returned error: 429\n");
+            assert!(listener.has_heard());
+            let last = listener.finish();
+            assert_eq!(last.lines[1..], ["fatal: The requested URL returned error: 429"]);
+            let pause = last.rate_limit.requested_pause(chrono::Utc::now());
+            assert_eq!(pause, Some(std::time::Duration::from_secs(17)));
+        }
     }
 }

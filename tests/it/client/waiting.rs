@@ -145,7 +145,10 @@ async fn waiting_continues_after_the_server_is_killed() {
 #[tokio::test]
 async fn waiting_continues_after_the_server_is_stopped() {
     let mut server = setup().at_a_fixed_port().start().await;
-    let (first, second) = (server.submit("held").await, server.submit("held").await);
+    let first = server.submit("held").await;
+    // Another target of the same name: the same one would wait for the first.
+    let body = serde_json::json!({ "git_url": url("held"), "deep": true });
+    let second = server.submit_with(&body).await;
     server.working(&first).await;
     server.working(&second).await;
     let mut watch = Waiting::start(&server, &["watch", &first, &second]);

@@ -59,6 +59,16 @@ export const views = {
     const waiting = await page.context().newPage();
     await waiting.goto(`${base}/#/jobs/${second}`);
     await waiting.locator("#queue").filter({ hasText: "place 2 in the queue" }).waitFor();
+    // A paused job has no place; a bumped one is the next.
+    const press = (name) => waiting.getByRole("button", { name, exact: true }).click();
+    await press("Pause");
+    await waiting.locator("#facts").getByText("paused").waitFor();
+    await page.locator(`tr[data-row="${second}"]`).getByText("paused").waitFor();
+    await accessible(waiting, "a paused job");
+    await press("Bump");
+    await press("Resume");
+    await waiting.getByRole("button", { name: "Pause", exact: true }).waitFor();
+    await page.locator(`tr[data-row="${second}"]`).getByText("next in the queue").waitFor();
     process.stdout.write("live\n");
     await told("released");
     await page.getByText("3 finished in the").waitFor();

@@ -35,7 +35,7 @@ fn error_answers_become_causes() {
         (403, true, "denied access"),
         (404, true, "repository not found"),
         (410, true, "repository not found"),
-        (429, false, "returned a server error"),
+        (429, false, "refuses requests because of its rate limit; fewer"),
         (500, false, "returned a server error"),
         (503, false, "The requested URL returned error: 503"),
         (200, true, "does not speak git's smart HTTP protocol"),

@@ -12,6 +12,7 @@ import { virtualTable } from "./table.js";
 import { tabList } from "./tabs.js";
 import { timeline } from "./timeline.js";
 
+const VERBS = { Pause: "Running scans end on their own, nothing more is started", Resume: "Start what waits", Bump: "Before the other jobs of its user" };
 const PARTS = [["completed", "done", "completed"], ["failed", "failed", "failed"], ["in_progress", "running", "running"], ["pending", "waiting", "pending"]];
 
 /** More repositories than this are drawn less often. */
@@ -105,7 +106,7 @@ export function view(main, { job: id, parameters }) {
       head.querySelector("#facts"), badge(job.status), " · ",
       job.completed_at ? ["finished ", time(job.completed_at)] : ["changed ", h("span", { "data-since": job.last_update ?? "" }, ago(job.last_update))],
       " · ", h("span", { id: "elapsed" }, lasted(job)),
-      job.waiting_for && [" · waits for ", job.waiting_for], h("span", { id: "queue" }, queued && waits() ? ` · ${place(queued)}` : ""),
+      job.paused && !isFinal(job.status) && h("b", null, " · paused"), job.waiting_for && [" · waits for ", job.waiting_for], h("span", { id: "queue" }, queued && waits() ? ` · ${place(queued)}` : ""),
     );
     const news = JSON.stringify([job.error, job.warnings]);
     if (news === newsShown) return;
@@ -160,8 +161,9 @@ export function view(main, { job: id, parameters }) {
     const final = isFinal(state.job.status);
     const failed = state.job.summary?.failed ?? 0;
     // A button that is replaced loses the focus.
-    if (verbsPrint === `${final} ${failed}`) return;
-    verbsPrint = `${final} ${failed}`;
+    const paused = Boolean(state.job.paused);
+    if (verbsPrint === `${final} ${failed} ${paused}`) return;
+    verbsPrint = `${final} ${failed} ${paused}`;
     const act = async (what, send) => {
       try {
         await send();
@@ -180,6 +182,7 @@ export function view(main, { job: id, parameters }) {
           if (sure) await act("Cancel", () => request(`${path}/cancel`, { method: "POST" }));
         },
       }, "Cancel"),
+      may("write") && !final && [paused ? "Resume" : "Pause", "Bump"].map((verb) => h("button", { type: "button", title: VERBS[verb], onclick: () => act(verb, () => request(`${path}/${verb.toLowerCase()}`, { method: "POST" })) }, verb)),
       may("write") && final && failed > 0 && h("button", { type: "button", onclick: () => retry() }, `Retry ${number(failed)} failed`),
       may("admin") && h("button.danger", {
         type: "button",

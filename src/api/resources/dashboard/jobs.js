@@ -216,7 +216,7 @@ function jobRow(job, waits) {
   const name = job.git_url || job.group_url || "—";
   return h(
     "tr", { role: "row", tabIndex: 0, "data-row": job.job_id, onkeydown: (event) => event.key === "Enter" && (location.hash = open) },
-    h("td", CELL, badge(job.status === "completed" && job.failed_repositories > 0 ? "completed_with_errors" : job.status), waits && h("span.faint", null, ` · ${place(waits)}`)),
+    h("td", CELL, badge(job.status === "completed" && job.failed_repositories > 0 ? "completed_with_errors" : job.status), job.paused ? h("b", null, " · paused") : waits && h("span.faint", null, ` · ${place(waits)}`)),
     h("td.name", CELL, h("a", { href: open, dir: "auto", tabIndex: -1 }, name)),
     h("td", CELL, h("progress", { max: "100", value: String(progress), "aria-label": "progress" }), ` ${progress} %`),
     h("td", CELL, number(job.total_repositories), job.failed_repositories ? h("span.failed", null, " · ", h("span", { "aria-hidden": "true" }, "✗ "), `${number(job.failed_repositories)} failed`) : ""),

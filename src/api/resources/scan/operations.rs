@@ -3,7 +3,7 @@
 //! Input: none. Output: an operation for each route. Invariant: every status that a handler answers is
 //! listed.
 
-use super::{Accepted, Outcome, Retry, Submission, View};
+use super::{Accepted, Outcome, Retry, Submission, View, turns::TurnOutcome};
 use crate::{
     api::routing::operation::{Answer, Operation},
     model::progress::ProgressDocument,
@@ -97,9 +97,44 @@ pub(super) fn retries() -> Operation {
         )
         .query::<Retry>()
         .answers(StatusCode::OK, Answer::json::<Outcome>("The request is durable."))
+        .refuses(StatusCode::BAD_REQUEST, "`kind` and `cause` differ.")
         .refuses(
             StatusCode::CONFLICT,
             "The job is not finished, nothing of it has failed, or another program runs it.",
         )
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "The server stops, or the disk is not writable.")
+}
+
+pub(super) fn pauses() -> Operation {
+    of_turns(Operation::new("pauseScan", "Pause a job").about(
+        "Running scans end on their own, and nothing more of the job is started, retries included. Its \
+         state stays as it is, with `paused: true`. A restart of the server does not resume it. The \
+         repositories of a group may still be listed. A paused job can be cancelled and removed.",
+    ))
+}
+
+pub(super) fn resumes() -> Operation {
+    of_turns(
+        Operation::new("resumeScan", "Resume a paused job")
+            .about("A job that is not paused does not change."),
+    )
+}
+
+pub(super) fn bumps() -> Operation {
+    of_turns(Operation::new("bumpScan", "Put a job before the other jobs of its user").about(
+        "The slots of the user go to this job first, until it is finished; the job that was bumped last \
+         comes first. Jobs of other users are not affected. Single repositories and groups still \
+         alternate.",
+    ))
+}
+
+fn of_turns(operation: Operation) -> Operation {
+    operation
+        .answers(StatusCode::OK, Answer::json::<TurnOutcome>("The request is durable."))
+        .refuses(StatusCode::CONFLICT, "The job is finished, or another program runs it.")
+        .refuses(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server stops; or the disk is not writable; or the request applies, but could not be \
+             stored.",
+        )
 }

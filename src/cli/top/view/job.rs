@@ -74,6 +74,9 @@ fn draw_facts(canvas: &mut Canvas<'_>, screen: &JobScreen, y: usize, now: Timest
     if let Some(seconds) = details.eta_seconds.filter(|_| !details.is_finished()) {
         parts.push((format!(" · about {} left", facts::long(seconds)), Style::new()));
     }
+    if details.paused {
+        parts.push((" · paused".to_owned(), bold()));
+    }
     parts.push((format!(" · {}", details.id), faint()));
     let parts: Vec<_> = parts.iter().map(|(text, style)| (text.as_str(), *style)).collect();
     canvas.put_all(0, y + 1, &parts);

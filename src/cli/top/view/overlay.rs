@@ -36,6 +36,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &App) {
                 ("r", "retry the failed repositories", Verb::Retry),
                 ("c", "cancel the job", Verb::Cancel),
                 ("d", "delete the job and its files", Verb::Delete),
+                ("p", "pause the job", Verb::Pause),
+                ("u", "resume the job", Verb::Resume),
+                ("b", "put the job before others of its user", Verb::Bump),
             ];
             let verbs = verbs.iter().filter(|(_, _, verb)| app.may(*verb));
             let verbs = verbs.map(|(key, what, _)| (*key, *what));
@@ -53,6 +56,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &App) {
                 Verb::Retry => "Retry the failed repositories of this job?",
                 Verb::Cancel => "Cancel this job?",
                 Verb::Delete => "Delete this job for good?",
+                Verb::Pause => "Pause this job?",
+                Verb::Resume => "Resume this job?",
+                Verb::Bump => "Put this job before the others of its user?",
             };
             draw_box(canvas, title, &lines, "y: yes   any other key: no");
         }
