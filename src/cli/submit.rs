@@ -26,6 +26,10 @@ pub(super) struct SubmitArgs {
     /// line.
     #[arg(long)]
     wait: bool,
+    /// Scan every repository, even if nothing has changed since an earlier scan with the same
+    /// options.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     scan_options: ScanOptionsArgs,
     #[command(flatten)]
@@ -135,6 +139,9 @@ fn request(args: &SubmitArgs, url: &str) -> Value {
     }
     if !options.include_subgroups {
         body["include_subgroups"] = false.into();
+    }
+    if args.force {
+        body["force"] = true.into();
     }
     if options.retries > 0 {
         body["retries"] = options.retries.into();

@@ -26,6 +26,9 @@ const STAGING: &str = ".staging";
 /// jobs folder, outside of every job's folder.
 const ATTEMPTS: &str = ".attempts";
 
+/// The folder of stored results, which no sandboxed scanner can access.
+const RESULTS: &str = ".results";
+
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobsDir {
@@ -110,6 +113,11 @@ impl JobsDir {
     /// The folder of the second records of all jobs' attempts.
     pub fn attempts(&self) -> PathBuf {
         self.root.join(ATTEMPTS)
+    }
+
+    /// The folder of stored results.
+    pub fn result_store(&self) -> PathBuf {
+        self.root.join(RESULTS)
     }
 
     /// The file that the running server locks.

@@ -8,6 +8,7 @@
 //! machine.
 
 use super::{
+    files_digest::{FilesDigest, Seen},
     guard::{guarded, words},
     notices::Notices,
     urls::UrlPatterns,
@@ -19,7 +20,7 @@ use crate::{
         pattern::Pattern,
         scan_result::{FileCounts, Package, Warning},
         state::Work,
-        task::{Category, Limits},
+        task::{Category, Known, Limits},
     },
     sys::cpu::CpuClock,
     worker::{
@@ -68,6 +69,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) module_caches: &'a [PathBuf],
     /// The operator's categories: a deep scan compares URLs in sources with their patterns.
     pub(crate) categories: &'a BTreeMap<String, Category>,
+    /// A stored result of the same task: if nothing that it depends on has changed, nothing is read.
+    pub(crate) known: Option<&'a Known>,
 }
 
 impl Scan<'_> {
@@ -86,6 +89,10 @@ pub(crate) struct ScanFindings {
     pub(crate) notes: Vec<Warning>,
     /// The categories that a URL in a source belongs to.
     pub(crate) categories_of_urls: BTreeSet<String>,
+    /// The digest of everything in the tree that these findings depend on; `None` if they might differ the next time.
+    pub(crate) files_digest: Option<String>,
+    /// Nothing was read, because the known result is that of this tree, too.
+    pub(crate) is_unchanged: bool,
 }
 
 /// Scans a tree.
@@ -140,6 +147,11 @@ impl<'a> Engine<'a> {
         let reporter = self.with.reporter;
         reporter.enter(Work::Scanning, Stage::List, "Listing files");
         let mut wanted = self.list(tree)?;
+        let known = self.with.known.and_then(|known| known.files_digest.as_ref());
+        if known.is_some() && known == self.found.files_digest.as_ref() {
+            self.found.is_unchanged = true;
+            return Ok(self.found);
+        }
         let handles: Vec<_> = wanted.iter().map(|file| &file.handle).collect();
         let sizes = tree.prepare(&handles)?;
         for (file, size) in wanted.iter_mut().zip(sizes) {
@@ -195,6 +207,7 @@ impl<'a> Engine<'a> {
         let mut wanted = Vec::new();
         let mut size_of_paths = 0;
         let mut caps = Caps::new(self.with.limits);
+        let mut digest = FilesDigest::new(self.with.deep);
         tree.list(&mut caps, &mut |Entry { path, kind }| {
             self.found.files.seen += 1;
             let seen = self.found.files.seen;
@@ -218,6 +231,7 @@ impl<'a> Engine<'a> {
                 return;
             }
             if is_excluded {
+                digest.see(&path, Seen::Path);
                 let would_be_read = reader.is_some() || matches!(kind, Kind::Submodule { .. });
                 self.found.files.skipped += u64::from(would_be_read);
                 self.found.files.excluded += u64::from(would_be_read);
@@ -225,23 +239,31 @@ impl<'a> Engine<'a> {
             }
             match (kind, reader) {
                 (Kind::File { handle, size }, Some(reader)) => {
+                    digest.see(&path, Seen::Read(T::content_id(&handle)));
                     size_of_paths += path.len();
                     if size_of_paths <= MOST_PATH_BYTES {
                         wanted.push(Wanted { path, handle, size, reader });
                     }
                 }
                 (Kind::Link, Some(_)) => {
+                    digest.see(&path, Seen::Noted("link"));
                     self.skip(&shown, "a symbolic link, which is not followed");
                 }
                 (Kind::Submodule { commit }, _) => {
+                    digest.see(&path, Seen::Noted(commit.as_deref().unwrap_or_default()));
                     if let Some(commit) = commit {
                         let see = |links: &mut Gitlinks| links.see(&shown, &commit);
                         self.gathered.facts.with(see);
                     }
                     self.skip(&shown, "a submodule, which is not fetched");
                 }
-                (Kind::Other(why), _) => self.skip(&shown, &why),
-                (Kind::File { .. } | Kind::Link, None) | (Kind::Ignored, _) => {}
+                (Kind::Other(why), _) => {
+                    digest.see(&path, Seen::Noted(&why));
+                    self.skip(&shown, &why);
+                }
+                (Kind::File { .. } | Kind::Link, None) | (Kind::Ignored, _) => {
+                    digest.see(&path, Seen::Path);
+                }
             }
         })?;
         let has_too_many_modules =
@@ -252,6 +274,8 @@ impl<'a> Engine<'a> {
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
         self.drop_excess_sources(&mut wanted);
         self.found.infrastructure_usage = infrastructure.into_usage();
+        let (files, usage) = (&self.found.files, &self.found.infrastructure_usage);
+        self.found.files_digest = digest.finish(files, usage);
         Ok(wanted)
     }
 
@@ -292,6 +316,8 @@ impl<'a> Engine<'a> {
         let is_archive = file.reader.kind == FileKind::Archive;
         if is_archive && self.spent_on_archives >= Duration::from_secs(limits.max_archives_secs) {
             let seconds = limits.max_archives_secs;
+            // On a faster machine it might be read.
+            self.found.files_digest = None;
             let why =
                 format!("the archives before it took {seconds} s ([limits] max_archives_secs)");
             self.skip(shown, &why);
@@ -316,6 +342,7 @@ impl<'a> Engine<'a> {
             }
             Content::Unreadable(why) => {
                 self.found.files.failed += 1;
+                self.found.files_digest = None;
                 self.warn(shown, format!("not read: {why}"));
             }
         }

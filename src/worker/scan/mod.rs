@@ -12,6 +12,7 @@
 
 mod categories;
 mod engine;
+mod files_digest;
 mod guard;
 mod notices;
 mod urls;
