@@ -247,7 +247,7 @@ async fn force_scans_and_stores_the_new_result() {
     answer.expect(422);
 }
 
-/// Fails if another limit, category or retention finds the result of the settings before.
+/// Fails if another limit or pattern finds the result of the settings before.
 #[tokio::test]
 async fn other_settings_have_other_results() {
     let forge = Forge::start();
@@ -257,10 +257,10 @@ async fn other_settings_have_other_results() {
     let first = place.scan(&json!({})).await;
     for (name, value) in [
         ("SCANWATCH_LIMITS__MAX_PACKAGES", "77"),
-        ("SCANWATCH_CATEGORIES__WEB__DEPENDENCIES", "[\"first\"]"),
         ("SCANWATCH_SCANNER__EXCLUDE_PATHS", "[\"testdata\"]"),
     ] {
         place.server.set_variable(name, value);
+        place.server.terminate().await;
         place.server.restart().await;
         place.scan(&json!({})).await.is_scanned();
     }
@@ -270,6 +270,7 @@ async fn other_settings_have_other_results() {
     ] {
         place.server.set_variable(name, value);
     }
+    place.server.terminate().await;
     place.server.restart().await;
     eventually("without a retention time the store is emptied of records", async || {
         !place.stored().iter().any(|path| path.to_string_lossy().ends_with(".latest.json"))
@@ -316,36 +317,16 @@ async fn a_damaged_result_is_scanned_again() {
 #[tokio::test]
 async fn a_repository_that_cannot_be_read_is_not_served_from_the_store() {
     let place = Place::start().await;
-    place.scan(&json!({})).await.is_scanned();
-    let fails = async |kind: &str| {
-        let failed = place.scan(&json!({})).await;
-        assert_eq!(failed.row["status"], "failed", "{failed:#?}");
-        assert_eq!(failed.row["failure"]["kind"], kind, "{failed:#?}");
-        assert!(failed.result.is_none(), "{failed:#?}");
-    };
-    place.forge.require_login("user", "password");
-    fails("clone").await;
-    let forge = Forge::start();
-    let elsewhere = Place { server: place.server, forge };
-    drop(place.forge);
-    commit(&elsewhere.forge.add_empty_repository("acme/web"), "first", "text");
-    let mut server = elsewhere.server;
-    let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", elsewhere.forge.base());
-    server.set_variable("SCANWATCH_FORGES", forges);
-    server.restart().await;
-    let place = Place { server, forge: elsewhere.forge };
     let first = place.scan(&json!({})).await;
     first.is_scanned();
-    for behaviour in [
-        Behaviour::Status(401),
-        Behaviour::Status(403),
-        Behaviour::Status(404),
-        Behaviour::Status(500),
-    ] {
-        place.forge.behave(behaviour);
+    let fails = async || {
         let failed = place.scan(&json!({})).await;
         assert_eq!(failed.row["failure"]["kind"], "clone", "{failed:#?}");
         assert!(failed.result.is_none(), "{failed:#?}");
+    };
+    for code in [401, 403, 404, 500] {
+        place.forge.behave(Behaviour::Status(code));
+        fails().await;
     }
     place.forge.behave(Behaviour::Honest);
     place.scan(&json!({})).await.is_reused_from(&first);
@@ -357,6 +338,10 @@ async fn a_repository_that_cannot_be_read_is_not_served_from_the_store() {
     let emptied = place.scan(&json!({})).await;
     assert_eq!(emptied.row.get("reused_from"), None, "{emptied:#?}");
     assert_eq!(emptied.result.unwrap()["packages"], json!([]));
+    commit(&place.repository(), "first", "text");
+    place.scan(&json!({})).await.is_reused_from(&first);
+    place.forge.require_login("user", "password");
+    fails().await;
 }
 
 /// Fails if a group does not say how many of its repositories were reused.

@@ -62,6 +62,7 @@ async fn the_results_of_a_command_are_reused_by_the_name_of_its_version() {
     place.scan(&json!({ "force": true })).await;
     assert_eq!(runs(&place), 3);
     place.server.set_variable("SCANWATCH_SCANNER__COMMAND_VERSION", "2");
+    place.server.terminate().await;
     place.server.restart().await;
     let other = place.scan(&json!({})).await;
     assert_eq!((runs(&place), other.row.get("reused_from")), (4, None), "{other:#?}");

@@ -335,7 +335,10 @@ function what(row) {
   if (row.error) return h("span.failed", { dir: "auto", title: row.error }, row.failure?.kind ? `${row.failure.kind}: ` : "", row.error);
   const progress = row.progress;
   if (!progress) return "";
-  if (isFinal(row.status)) return Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
+  if (isFinal(row.status)) {
+    const found = Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
+    return row.reused_from ? [found, " ", h("span.faint", { title: `the result of job ${row.reused_from}` }, "unchanged")] : found;
+  }
   const meter = Number.isFinite(progress.percentage) && kindOf(row.status) === "running" ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
   return [meter, " ", h("span.faint", { dir: "auto" }, progress.message ?? progress.current_file_name ?? progress.stage ?? "")];
 }
