@@ -96,14 +96,28 @@ async fn measure(forge: &Forge, urls: &[String]) -> Outcome<()> {
     }
     ratios.sort_by(f64::total_cmp);
     println!("ratio at the median: {:.2}", ratios[ratios.len() / 2]);
-    println!("{:>9} {:>9} {:>9} {:>9}", "unchanged", "group s", "requests", "fetches");
+    println!(
+        "{:>9} {:>9} {:>9} {:>9} {:>9}",
+        "unchanged", "group s", "cpu s", "requests", "fetches"
+    );
     for round in 1..=UNCHANGED_ROUNDS {
         let (requests, fetches) = (forge.seen().len(), forge.fetches());
+        let cpu = cpu_seconds(server.pid())?;
         let took = scan_group(&server, forge, urls.len(), false).await?.as_secs_f64();
+        let cpu = cpu_seconds(server.pid())? - cpu;
         let (requests, fetches) = (forge.seen().len() - requests, forge.fetches() - fetches);
-        println!("{round:9} {took:9.2} {requests:9} {fetches:9}");
+        println!("{round:9} {took:9.2} {cpu:9.2} {requests:9} {fetches:9}");
     }
     Ok(())
+}
+
+/// The processor time of a process, and of all that it started and that have ended.
+fn cpu_seconds(pid: u32) -> Outcome<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let rest = text.rsplit_once(')').ok_or("an odd /proc/PID/stat")?.1;
+    // utime, stime, cutime, cstime of proc_pid_stat(5), in hundredths of a second.
+    let ticks = rest.split_ascii_whitespace().skip(11).take(4).map(str::parse::<u32>);
+    Ok(f64::from(ticks.sum::<Result<u32, _>>()?) / 100.0)
 }
 
 fn clone_all(urls: &[String]) -> Outcome<Duration> {

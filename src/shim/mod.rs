@@ -190,9 +190,8 @@ impl Shim {
             Err(error) => return spawn_failure("cannot create the log", &error.source),
         };
         let is_checked = results.needs_check(&self.task);
-        let check = || match is_checked {
-            true => check::run(&self.task, &self.job, orders, log),
-            false => Ok(None),
+        let check = || {
+            if is_checked { check::run(&self.task, &self.job, orders, log) } else { Ok(None) }
         };
         match check() {
             Err(ending) => return ending,

@@ -12,6 +12,7 @@ use crate::{
     model::{
         RepoState,
         json::count_of,
+        redact::Redactor,
         task::{Known, Reuse, ShimTask},
         time,
     },
@@ -19,7 +20,7 @@ use crate::{
         StoreError, chain,
         layout::{JobDir, JobsDir},
         read,
-        results::{Facts, Origin, ResultStore, Stored, TargetKey, is_commit},
+        results::{Facts, Names, Origin, ResultStore, Stored, TargetKey, is_commit},
     },
 };
 use chrono::Utc;
@@ -96,7 +97,15 @@ impl Results {
     ) -> Result<Map<String, Value>, StoreError> {
         let mut known = self.known.borrow_mut();
         let Some(stored) = known.as_mut() else { return Ok(Map::new()) };
-        stored.write_result(job.staging(), &task.scan, &unchanged.commit, unchanged.seen)?;
+        let redactor = Redactor::of_logins(task.scan.logins());
+        let names = Names {
+            repo_index: task.scan.repo_index,
+            repo_name: &redactor.redact(&task.scan.repo_name),
+            git_url: &redactor.redact(&task.scan.git_url),
+            commit: &unchanged.commit,
+            seen: unchanged.seen,
+        };
+        stored.write_result(job.staging(), &task.scan.result_file, &names)?;
         let record = stored.record();
         let mut members = Map::new();
         let mut set = |key: &str, value: Value| members.insert(key.to_owned(), value);
@@ -159,9 +168,9 @@ impl Results {
         if digest.is_none() && task.command.is_empty() {
             return None;
         }
-        let noted = self.commit.borrow();
-        let commit = text("commit").or(noted.as_deref());
-        let stored = self.store.store(target, &job.result(index), commit, digest, origin, facts);
+        let commit = commit_in(&status).or_else(|| self.commit.borrow().clone());
+        let result = job.result(index);
+        let stored = self.store.store(target, &result, commit.as_deref(), digest, origin, facts);
         let error = stored.err()?;
         Some(format!("the result cannot be stored for reuse: {}", chain(&error)))
     }

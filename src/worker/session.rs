@@ -3,7 +3,8 @@
 //! Input: a task. Output: a result and a final status.
 //!
 //! Invariants: the result is durable before the status is `completed`; every outcome writes a final
-//! status, except a stop by a signal: whoever sent it writes the final status.
+//! status, except a stop by a signal: whoever sent it writes the final status; and a repository that has not
+//! changed: the shim completes it with the stored result.
 
 use super::{
     error::ScanError,

@@ -286,8 +286,8 @@ async fn other_settings_have_other_results() {
 #[tokio::test]
 async fn a_damaged_result_is_scanned_again() {
     let damages: [fn(&Path); 4] = [
-        |path| fs::write(path, "").unwrap(),
-        |path| fs::write(path, &fs::read(path).unwrap()[..40]).unwrap(),
+        |path| files::write(path, ""),
+        |path| files::write(path, &fs::read(path).unwrap()[..40]),
         |path| fs::remove_file(path).unwrap(),
         |path| {
             fs::remove_file(path).unwrap();

@@ -181,6 +181,9 @@ fn jobs(text: &mut Text, api: &Api) {
     ] {
         text.sample(&[("state", state)], count);
     }
+    let name = "scanwatch_reused_repositories";
+    text.family(name, Kind::Gauge, "Completed repositories with the result of an earlier scan.");
+    text.sample(&[], all.reused);
 }
 
 fn scans(text: &mut Text, api: &Api) {

@@ -26,13 +26,13 @@ pub(super) struct Head {
 
 /// What a result file names.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names<'a> {
-    pub(super) repo_index: u32,
-    pub(super) repo_name: &'a str,
-    pub(super) git_url: &'a str,
-    pub(super) commit: &'a str,
+pub struct Names<'a> {
+    pub repo_index: u32,
+    pub repo_name: &'a str,
+    pub git_url: &'a str,
+    pub commit: &'a str,
     /// The number of files in the tree, if it is known.
-    pub(super) seen: Option<u64>,
+    pub seen: Option<u64>,
 }
 
 impl Head {

@@ -27,6 +27,7 @@ mod key;
 mod record;
 mod retention;
 
+pub use head::Names;
 pub use key::TargetKey;
 pub use record::{Facts, Origin, Record, Stored};
 pub use retention::Removed;

@@ -15,7 +15,6 @@ use super::{
 use crate::{
     model::{
         JobId,
-        task::ScanTask,
         time::{self, Timestamp},
     },
     store::{
@@ -90,27 +89,18 @@ impl Stored {
         &self.record
     }
 
-    /// Writes the result of `scan` from this one, for the same target and perhaps another commit, fsynced. `seen` is the number
-    /// of files in the tree of that commit, if it is known.
+    /// Writes a result from this one, for the same target and perhaps another commit, fsynced.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn write_result(
         &mut self,
         staging: &Path,
-        scan: &ScanTask,
-        commit: &str,
-        seen: Option<u64>,
+        path: &Path,
+        names: &Names<'_>,
     ) -> Result<(), StoreError> {
-        let names = Names {
-            repo_index: scan.repo_index,
-            repo_name: &scan.repo_name,
-            git_url: &scan.git_url,
-            commit,
-            seen,
-        };
         let mut head = self.head.clone();
-        let is_changed = head.set(&names);
+        let is_changed = head.set(names);
         let file = &mut self.file;
         let fill = |to: &mut File| {
             if is_changed {
@@ -120,7 +110,7 @@ impl Stored {
             // Files are copied by the kernel, which shares their blocks where the file system can.
             io::copy(file, to).map(drop)
         };
-        atomic::replace_with(staging, &scan.result_file, fill, Durability::Flushed)
+        atomic::replace_with(staging, path, fill, Durability::Flushed)
     }
 }
 
@@ -133,9 +123,8 @@ impl ResultStore {
             return None;
         }
         let mut file = read::open(&self.content(target, &record.commit)).ok()?;
-        if (record.size, record.sha256.as_str())
-            != sum(&mut file).ok().as_ref().map(|(size, sum)| (*size, sum.as_str()))?
-        {
+        let (size, sha256) = sum(&mut file).ok()?;
+        if size != record.size || sha256 != record.sha256 {
             return None;
         }
         let head = Head::read(&mut file).ok()??;

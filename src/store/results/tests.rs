@@ -41,7 +41,7 @@ impl Place {
 
     fn write(&self, text: &str) -> PathBuf {
         let path = self.root.path().join("result.json");
-        atomic::replace(self.root.path(), &path, text.as_bytes(), Durability::Eventual).unwrap();
+        write(&path, text.as_bytes());
         path
     }
 
@@ -54,8 +54,15 @@ impl Place {
     /// The result of the task, made from the stored one.
     fn reused(&self, commit: &str, seen: Option<u64>) -> Option<Value> {
         let mut stored = self.store.open(&self.target())?;
-        stored.write_result(self.root.path(), &self.task.scan, commit, seen).unwrap();
+        let scan = &self.task.scan;
+        let names = self.names(commit, seen);
+        stored.write_result(self.root.path(), &scan.result_file, &names).unwrap();
         Some(serde_json::from_slice(&fs::read(&self.task.scan.result_file).unwrap()).unwrap())
+    }
+
+    fn names<'a>(&'a self, commit: &'a str, seen: Option<u64>) -> Names<'a> {
+        let ScanTask { repo_index, repo_name, git_url, .. } = &self.task.scan;
+        Names { repo_index: *repo_index, repo_name, git_url, commit, seen }
     }
 
     /// The names in the store.
@@ -66,6 +73,11 @@ impl Place {
         files.sort();
         files
     }
+}
+
+/// Replaces a file.
+fn write(path: &Path, bytes: &[u8]) {
+    atomic::replace(path.parent().unwrap(), path, bytes, Durability::Eventual).unwrap();
 }
 
 fn origin() -> Origin {
@@ -251,17 +263,17 @@ fn a_damaged_store_has_no_results() {
     let damages: [fn(&Path, &Path); 7] = [
         |result, _| fs::remove_file(result).unwrap(),
         |_, record| fs::remove_file(record).unwrap(),
-        |result, _| fs::write(result, "").unwrap(),
+        |result, _| write(result, b""),
         |result, _| {
             let mut bytes = fs::read(result).unwrap();
             let at = bytes.len() - 5;
             bytes[at] ^= 1;
-            fs::write(result, bytes).unwrap();
+            write(result, &bytes);
         },
-        |_, record| fs::write(record, "{").unwrap(),
+        |_, record| write(record, b"{"),
         |_, record| {
             let text = fs::read_to_string(record).unwrap();
-            fs::write(record, text.replace(COMMIT, "../../etc/passwd")).unwrap();
+            write(record, text.replace(COMMIT, "../../etc/passwd").as_bytes());
         },
         |result, _| {
             let elsewhere = result.with_extension("moved");
@@ -290,7 +302,8 @@ fn an_opened_result_stays() {
     let later = SystemTime::now() + 2 * DAY;
     place.store.clean(DAY, later).unwrap();
     assert!(place.files().is_empty());
-    stored.write_result(place.root.path(), &place.task.scan, COMMIT, None).unwrap();
+    let path = &place.task.scan.result_file;
+    stored.write_result(place.root.path(), path, &place.names(COMMIT, None)).unwrap();
     let bytes = fs::read(&place.task.scan.result_file).unwrap();
     let reused: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(reused["packages"].as_array().unwrap().len(), 3);

@@ -9,38 +9,29 @@
 
 use super::{
     files_digest::{FilesDigest, Seen},
+    findings::{Scan, ScanFindings},
     guard::{guarded, words},
     notices::Notices,
     urls::UrlPatterns,
-    wanted::{FileKind, ParserFor, Reader, Selection, Wanted},
+    wanted::{FileKind, Reader, Wanted},
 };
 use crate::{
     ecosystem::{self, ArchiveLimits, Findings, Gathered, Gitlinks, Imports},
     model::{
-        pattern::Pattern,
-        scan_result::{FileCounts, Package, Warning},
+        scan_result::{Package, Warning},
         state::Work,
-        task::{Category, Known, Limits},
     },
-    sys::cpu::CpuClock,
     worker::{
         error::ScanError,
         infrastructure::Infrastructure,
         limits::{Caps, LimitError},
         local::CacheFolders,
-        reporter::Reporter,
         status::Stage,
-        stop::Stop,
         text,
         tree::{Content, Entry, Kind, Tree},
     },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 /// The scanning thread's stack, in bytes.
 const STACK: usize = 32 << 20;
@@ -49,51 +40,6 @@ const STACK: usize = 32 << 20;
 const MOST_PATH_BYTES: usize = 64 << 20;
 /// How many entries are listed between two updates of the figures.
 const ENTRIES_PER_FIGURE: u64 = 1000;
-
-/// What a scan needs in addition to its tree.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scan<'a> {
-    pub(crate) limits: &'a Limits,
-    pub(crate) reporter: &'a Reporter,
-    pub(crate) stop: &'a Stop,
-    /// Measures the part of `max_cpu_secs` that the scan has used.
-    pub(crate) cpu: &'a CpuClock,
-    pub(crate) parser_for: ParserFor,
-    /// A path that one of these matches is not read.
-    pub(crate) exclude: &'a [Pattern],
-    /// Whether imports in source files are read.
-    pub(crate) deep: bool,
-    /// Whether committed archives and programs are read.
-    pub(crate) archives: bool,
-    /// The folders of module caches from which versions are resolved that no file defines.
-    pub(crate) module_caches: &'a [PathBuf],
-    /// The operator's categories: a deep scan compares URLs in sources with their patterns.
-    pub(crate) categories: &'a BTreeMap<String, Category>,
-    /// A stored result of the same task: if nothing that it depends on has changed, nothing is read.
-    pub(crate) known: Option<&'a Known>,
-}
-
-impl Scan<'_> {
-    fn selection(&self) -> Selection {
-        Selection { parser_for: self.parser_for, deep: self.deep, archives: self.archives }
-    }
-}
-
-/// The result of a scan.
-#[derive(Debug, Default)]
-pub(crate) struct ScanFindings {
-    pub(crate) files: FileCounts,
-    pub(crate) packages: Vec<Package>,
-    pub(crate) infrastructure_usage: BTreeMap<String, bool>,
-    pub(crate) warnings: Vec<Warning>,
-    pub(crate) notes: Vec<Warning>,
-    /// The categories that a URL in a source belongs to.
-    pub(crate) categories_of_urls: BTreeSet<String>,
-    /// The digest of everything in the tree that these findings depend on; `None` if they might differ the next time.
-    pub(crate) files_digest: Option<String>,
-    /// Nothing was read, because the known result is that of this tree, too.
-    pub(crate) is_unchanged: bool,
-}
 
 /// Scans a tree.
 pub(crate) fn scan<T: Tree<Error: Into<ScanError>> + Send>(

@@ -143,7 +143,7 @@ export function view(main, { job: id, parameters }) {
     bar.setAttribute("role", "img");
     const words = PARTS.map(([member, , name]) => `${number(summary[member] ?? 0)} ${name}`);
     bar.setAttribute("aria-label", `Of ${number(total)} repositories: ${words.join(", ")}`);
-    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, left());
+    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, summary.reused ? ` · ${number(summary.reused)} unchanged and reused` : "", left());
   }
 
   /** The estimated time left: by the pace so far, and how far it may be off by how long the finished scans took. */
