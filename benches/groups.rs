@@ -2,7 +2,8 @@
 //! repositories from the same server, as many at once; both are measured alternately within one run:
 //! `cargo bench --bench groups`. A forge on this machine lists the group and serves it by `git http-backend`. The
 //! time of the group is measured from the submission to the end of the job. For one repository, strace also
-//! counts the programs that are started and the flushes of files. See docs/performance.md.
+//! counts the programs that are started and the flushes of files. Then the group is scanned again without a change.
+//! `REPOSITORIES=1000` sets the size of the group. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -34,13 +35,18 @@ use support::{
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const REPOSITORIES: usize = 400;
+const UNCHANGED_ROUNDS: usize = 3;
 const AT_ONCE: usize = 5;
 const ROUNDS: usize = 3;
 const NEEDED: &str = "strace is needed, and the right to trace (Debian's package strace)";
 
 fn main() -> Outcome<()> {
     let forge = Forge::start();
-    let urls: Vec<String> = (0..REPOSITORIES).map(|number| add(&forge, number)).collect();
+    let count = match std::env::var("REPOSITORIES") {
+        Ok(text) => text.parse()?,
+        Err(_) => REPOSITORIES,
+    };
+    let urls: Vec<String> = (0..count).map(|number| add(&forge, number)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(&forge, &urls))
 }
@@ -81,16 +87,37 @@ async fn measure(forge: &Forge, urls: &[String]) -> Outcome<()> {
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
         let clones = clone_all(urls)?;
-        let group = scan_group(&server, &format!("{}/acme", forge.base())).await?;
+        let group = scan_group(&server, forge, urls.len(), true).await?;
         let (clones, group) = (clones.as_secs_f64(), group.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
-        let per_hour = REPOSITORIES as f64 * 3600.0 / group;
+        let per_hour = urls.len() as f64 * 3600.0 / group;
         println!("{round:5} {clones:9.2} {group:9.2} {per_hour:9.0} {:6.2}", clones / group);
         ratios.push(clones / group);
     }
     ratios.sort_by(f64::total_cmp);
     println!("ratio at the median: {:.2}", ratios[ratios.len() / 2]);
+    println!(
+        "{:>9} {:>9} {:>9} {:>9} {:>9}",
+        "unchanged", "group s", "cpu s", "requests", "fetches"
+    );
+    for round in 1..=UNCHANGED_ROUNDS {
+        let (requests, fetches) = (forge.seen().len(), forge.fetches());
+        let cpu = cpu_seconds(server.pid())?;
+        let took = scan_group(&server, forge, urls.len(), false).await?.as_secs_f64();
+        let cpu = cpu_seconds(server.pid())? - cpu;
+        let (requests, fetches) = (forge.seen().len() - requests, forge.fetches() - fetches);
+        println!("{round:9} {took:9.2} {cpu:9.2} {requests:9} {fetches:9}");
+    }
     Ok(())
+}
+
+/// The processor time of a process, and of all that it started and that have ended.
+fn cpu_seconds(pid: u32) -> Outcome<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let rest = text.rsplit_once(')').ok_or("an odd /proc/PID/stat")?.1;
+    // utime, stime, cutime, cstime of proc_pid_stat(5), in hundredths of a second.
+    let ticks = rest.split_ascii_whitespace().skip(11).take(4).map(str::parse::<u32>);
+    Ok(f64::from(ticks.sum::<Result<u32, _>>()?) / 100.0)
 }
 
 fn clone_all(urls: &[String]) -> Outcome<Duration> {
@@ -114,9 +141,15 @@ fn clone_all(urls: &[String]) -> Outcome<Duration> {
     }
 }
 
-async fn scan_group(server: &TestServer, url: &str) -> Outcome<Duration> {
+async fn scan_group(
+    server: &TestServer,
+    forge: &Forge,
+    count: usize,
+    force: bool,
+) -> Outcome<Duration> {
     let begin = Instant::now();
-    let job = server.submit_with(&json!({ "git_url": url })).await;
+    let url = format!("{}/acme", forge.base());
+    let job = server.submit_with(&json!({ "git_url": url, "force": force })).await;
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
         // A row for each job: sending the whole document of this job would take longer.
@@ -129,7 +162,9 @@ async fn scan_group(server: &TestServer, url: &str) -> Outcome<Duration> {
     }
     let took = begin.elapsed();
     let document = server.progress(&job).await;
-    if document["summary"]["completed"] == REPOSITORIES {
+    let reused = if force { 0 } else { count };
+    let summary = &document["summary"];
+    if summary["completed"] == count && summary["reused"] == reused {
         Ok(took)
     } else {
         Err(format!("not all were scanned: {}", document["summary"]).into())

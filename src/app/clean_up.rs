@@ -12,6 +12,7 @@ use crate::{
     store::{
         chain,
         layout::{JobFile, JobsDir},
+        results::{Removed, ResultStore},
         retention::{self, Clock},
         trash,
     },
@@ -20,7 +21,12 @@ use crate::{
     webhooks::Webhooks,
 };
 use chrono::Utc;
-use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// The interval for removing files that killed processes left in `.staging`, and for packing idle
@@ -49,6 +55,7 @@ impl CleanUp {
     /// Cleans up at once, and then at an interval, without an end.
     pub(super) async fn run(self, every: Duration) {
         let mut clock = Clock::new(Utc::now(), sys::since_boot());
+        let mut clock_of_results = Clock::new(Utc::now(), sys::since_boot());
         let mut interval = interval_at(Instant::now(), every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sweeps = interval_at(Instant::now() + SWEEP_INTERVAL, SWEEP_INTERVAL);
@@ -76,8 +83,29 @@ impl CleanUp {
             if clock.is_trusted(Utc::now(), sys::since_boot(), retention) {
                 self.remove_expired(retention).await;
             }
+            let retention = self.config.get().jobs.results_retention;
+            if clock_of_results.is_trusted(Utc::now(), sys::since_boot(), retention) {
+                self.clean_results(retention).await;
+            }
             seen = self.sweep(seen).await;
             self.sweep_kept().await;
+        }
+    }
+
+    /// Removes stored results that were not used for the retention time.
+    async fn clean_results(&self, retention: Duration) {
+        let store = ResultStore::of(&self.jobs);
+        match self.pool.run(move || store.clean(retention, SystemTime::now())).await {
+            Ok(Ok(removed)) if removed != Removed::default() => tracing::info!(
+                targets = removed.records,
+                results = removed.results,
+                "stored results removed that were outdated or not used"
+            ),
+            Ok(Err(error)) => tracing::warn!(
+                error = chain(&error),
+                "cannot remove outdated results in .results; the next clean-up retries"
+            ),
+            Ok(Ok(_)) | Err(_) => {}
         }
     }
 

@@ -89,5 +89,6 @@ pub(super) fn describe(status: &RepositoryStatus) -> String {
         (RepoState::Completed, Some(count)) => format!(", {count} packages"),
         _ => String::new(),
     };
-    format!("{}{figures}{found}", status.word())
+    let unchanged = if status.reused_from.is_some() { " (unchanged)" } else { "" };
+    format!("{}{unchanged}{figures}{found}", status.word())
 }

@@ -171,6 +171,8 @@ async fn scan_all(
         .context("cannot create a temporary folder")?;
     config.jobs.dir = home.path().join("jobs");
     // The minimum of free space makes a service wait for space; this command must finish.
+    // The jobs folder is removed afterwards.
+    config.jobs.results_retention = Duration::ZERO;
     (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);
     config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
     let engine = Engine::start(config).await.map_err(|error: StartError| anyhow!(chain(&error)))?;

@@ -44,6 +44,7 @@ impl ScanOptionsArgs {
             exclude_paths: self.exclude_paths.clone(),
             no_ignore: false,
             retries: self.retries,
+            force: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Exit,
     client::{
-        Client, ClientError, JOB_HELP, JobName, ServerArgs, format_duration, report_of,
+        Client, ClientError, JOB_HELP, JobName, ServerArgs, format_duration, report_of, reused,
         run_with_client, skipped,
     },
     exit,
@@ -79,10 +79,11 @@ fn describe(job: &Value, skipped: u64) -> String {
     let _ = writeln!(text, "{}  {}", word(&job["job_id"]), word(&job["group_url"]));
     let _ = write!(
         text,
-        "{}: {} of {} repositories completed, {} failed, {} in progress, {} pending",
+        "{}: {} of {} repositories completed{}, {} failed, {} in progress, {} pending",
         word(&job["status"]),
         count("completed"),
         count("total_repositories"),
+        reused(count("reused")),
         count("failed"),
         count("in_progress"),
         count("pending"),

@@ -26,6 +26,10 @@ pub(super) struct SubmitArgs {
     /// line.
     #[arg(long)]
     wait: bool,
+    /// Scan every repository, even if nothing has changed since an earlier scan with the same
+    /// options.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     scan_options: ScanOptionsArgs,
     #[command(flatten)]
@@ -116,7 +120,11 @@ async fn submit(
     client: &Client,
     url: &str,
 ) -> Result<(JobId, Document), ClientError> {
-    let document = client.post("/scan", Some(&request(&args.scan_options, url))).await?;
+    let mut body = request(&args.scan_options, url);
+    if args.force {
+        body["force"] = true.into();
+    }
+    let document = client.post("/scan", Some(&body)).await?;
     Ok((document.read::<Accepted>()?.job_id, document))
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// The settings that are used once, at the start: sockets, folders, sandbox, files of [auth].
-const AT_START: [&str; 20] = [
+const AT_START: [&str; 21] = [
     "server.listen",
     "server.public_url",
     "server.tls_certificate_file",
@@ -29,6 +29,7 @@ const AT_START: [&str; 20] = [
     "jobs.dir",
     "jobs.cleanup_interval_secs",
     "scanner.command",
+    "scanner.command_version",
     "scanner.sandbox",
     "scanner.sandbox_paths",
     "log.format",

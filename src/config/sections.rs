@@ -129,6 +129,9 @@ pub struct JobsConfig {
     pub folder_mode: u32,
     #[serde(rename = "retention_hours", deserialize_with = "hours")]
     pub retention: Duration,
+    /// How long stored results are kept after their last use; zero: results are not stored.
+    #[serde(rename = "results_retention_hours", deserialize_with = "hours")]
+    pub results_retention: Duration,
     #[serde(rename = "cleanup_interval_secs", deserialize_with = "seconds::<1, _>")]
     pub cleanup_interval: Duration,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
@@ -142,6 +145,8 @@ pub struct JobsConfig {
 pub struct ScannerConfig {
     /// Program and arguments; empty for the built-in scanner.
     pub command: Vec<String>,
+    /// Names the version of `command`; without one, its results are not reused.
+    pub command_version: String,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_concurrent_processes: usize,
     /// Whether fewer scans run at once under pressure.

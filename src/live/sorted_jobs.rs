@@ -108,6 +108,7 @@ impl Counts {
         by(&mut all.in_progress, own.in_progress);
         by(&mut all.completed, own.completed);
         by(&mut all.failed, own.failed);
+        by(&mut all.reused, own.reused);
     }
 }
 
@@ -143,7 +144,8 @@ mod tests {
 
     fn facts(state: JobState, completed: u64) -> JobFacts {
         let id: JobId = "job".parse().unwrap();
-        let summary = Summary { completed, total_repositories: 9, ..Summary::default() };
+        let summary =
+            Summary { completed, reused: completed, total_repositories: 9, ..Summary::default() };
         let (started_at, completed_at) = (None, None);
         let (url, error, schedule, fraction) = (None, None, None, 0.0);
         let folder_time = crate::model::time::Timestamp::default();
@@ -202,7 +204,7 @@ mod tests {
         let counts = listing.counts();
         assert_eq!(counts.jobs(JobState::InProgress), 1);
         assert_eq!(counts.jobs(JobState::Completed), 1);
-        assert_eq!(counts.repositories.completed, 11);
+        assert_eq!((counts.repositories.completed, counts.repositories.reused), (11, 11));
         assert_eq!(counts.repositories.total_repositories, 18);
         let coarse = JobCounts { running: 1, completed: 1, ..JobCounts::default() };
         assert_eq!(listing.coarse_counts(), coarse);

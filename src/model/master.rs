@@ -63,6 +63,9 @@ pub struct Options {
     /// How often a repository is retried after a failure with a transient cause.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
+    /// Whether every repository is scanned, even if its result is known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -91,6 +94,7 @@ impl Default for Options {
             exclude_paths: Vec::new(),
             no_ignore: false,
             retries: 0,
+            force: false,
         }
     }
 }

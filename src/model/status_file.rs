@@ -13,7 +13,7 @@
 //! others, in their order. The tests compare both with the definition.
 
 use super::{
-    Failure, RepoState,
+    Failure, JobId, RepoState,
     json::count_of,
     stage_progress::StageProgress,
     time::{self, Timestamp},
@@ -85,6 +85,17 @@ pub struct StatusFile<'a> {
     /// The scanned commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Cow<'a, str>>,
+    /// The digest of everything that the result depends on in that commit. If another commit has the same digest, its result
+    /// is the same. Absent if the result might differ the next time: it is not reused for the same commit either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_digest: Option<Cow<'a, str>>,
+    /// With a working status, when the scanner exits with 0: a scan would have the result that the task's `known`
+    /// describes. `commit` is the commit that the repository has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<bool>,
+    /// With `unchanged`: the number of files in the tree, if it was listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_seen: Option<u64>,
     /// The number of files to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_files: Option<u64>,
@@ -98,6 +109,14 @@ pub struct StatusFile<'a> {
     pub percentage: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dependencies_found: Option<u64>,
+    /// The job whose scan produced the result, if this repository was not scanned again because
+    /// nothing that it depends on has changed. Only scanwatch writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<&'a JobId>,
+    /// When the scanner asked the forge for the commit.
+    #[schemars(with = "Option<Time>")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::option")]
+    pub checked_at: Option<Timestamp>,
     /// Errors; the first one is shown.
     #[schemars(with = "Option<Vec<ErrorEntry>>")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +193,10 @@ impl StatusPatch<'_> {
         let mut map = before.unwrap_or_default();
         let now = time::format(self.now);
         let revision = map.get("revision").and_then(count_of).unwrap_or(0) + 1;
+        // What only scanwatch may state, and what a final status no longer needs.
+        for key in ["reused_from", "unchanged", "files_seen"] {
+            map.shift_remove(key);
+        }
         let mut set = |key: &str, value: Value| map.insert(key.to_owned(), value);
         set("schema", 1.into());
         set("repo_index", self.index.into());
@@ -245,8 +268,18 @@ mod tests {
         // Members that are described and not read are for people, or for later versions.
         let unread: Vec<_> = members.keys().filter(|name| !read.contains(name)).collect();
         // Every value of `stage_progress` is valid.
-        let expected =
-            ["schema", "revision", "pid", "stage_progress", "commit", "errors", "stderr"];
+        let expected = [
+            "schema",
+            "revision",
+            "pid",
+            "stage_progress",
+            "commit",
+            "files_digest",
+            "unchanged",
+            "files_seen",
+            "errors",
+            "stderr",
+        ];
         assert_eq!(unread, expected);
     }
     #[test]

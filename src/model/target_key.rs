@@ -16,8 +16,8 @@ pub struct TargetKey([u8; 16]);
 impl TargetKey {
     /// The key of a repository, or of a path of this machine, that is scanned with these options.
     pub fn of(git_url: &str, options: &Options) -> Self {
-        // Options of the selection and of retries do not influence what one scan finds. Each option
-        // is named here, so that a new one is a decision.
+        // Options of the selection, of retries and of reuse do not influence what one scan finds. Each
+        // option is named here, so that a new one is a decision.
         let Options {
             reference,
             deep,
@@ -28,6 +28,7 @@ impl TargetKey {
             exclude_paths,
             no_ignore,
             retries: _,
+            force: _,
         } = options;
         let mut exclude_paths: Vec<&str> = exclude_paths.iter().map(String::as_str).collect();
         exclude_paths.sort_unstable();

@@ -203,6 +203,36 @@ pub struct ScanTask {
     pub sandbox: Sandbox,
     #[serde(default)]
     pub credentials: Option<Credentials>,
+    /// The stored result of an earlier scan with the same options. A scanner that finds that a scan would have the same
+    /// result writes a working status with `unchanged: true`, and exits with 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+    /// Only learn the commit, and end: the task of the built-in scanner before and after a scan by another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check_only: bool,
+}
+
+/// What a stored result was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Known {
+    /// The commit that was scanned.
+    pub commit: String,
+    /// The digest of everything that the scanner read of it, if the scanner wrote one (`files_digest`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_digest: Option<String>,
+}
+
+/// How an attempt uses the store of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reuse {
+    /// Not at all.
+    #[default]
+    Off,
+    /// The repository is scanned, and the result is stored (`force`).
+    Store,
+    /// A stored result is reused if nothing has changed since.
+    Reuse,
 }
 
 fn default_progress_interval_ms() -> u64 {
@@ -244,5 +274,10 @@ pub struct ShimTask {
     /// The number of this attempt among the requested retries; 0 for the first try.
     #[serde(default)]
     pub retries: u64,
+    #[serde(default)]
+    pub reuse: Reuse,
+    /// Which version of `command` scans; with an empty one, its results are not stored.
+    #[serde(default)]
+    pub command_version: String,
     pub scan: ScanTask,
 }

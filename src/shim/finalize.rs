@@ -6,10 +6,13 @@
 //! Invariants: whatever any scanner has written (name, progress, unknown members) is kept; a final
 //! state is on the disk before the shim exits.
 
-use super::verdict::{RunEnd, Verdict, Written, judge};
+use super::{
+    reuse::{self, Results, Unchanged},
+    verdict::{RunEnd, Verdict, Written, judge},
+};
 use crate::{
     model::{
-        Failure, RepoState,
+        Failure, FailureKind, RepoState,
         attempt::UnwrittenEnd,
         redact::Redactor,
         repository::RepositoryStatus,
@@ -25,6 +28,7 @@ use crate::{
         read::{self, Signature},
         reserve::{self, Reserve},
     },
+    sys::ChildEnd,
 };
 use chrono::Utc;
 use serde_json::{Map, Value, json};
@@ -41,6 +45,7 @@ const TRIES: usize = 30;
 pub(super) struct Finalizer<'a> {
     task: &'a ShimTask,
     job: &'a JobDir,
+    results: &'a Results,
     status: PathBuf,
     result: PathBuf,
     redactor: Redactor,
@@ -56,10 +61,16 @@ pub(super) struct Finalizer<'a> {
 }
 
 impl<'a> Finalizer<'a> {
-    pub(super) fn new(task: &'a ShimTask, job: &'a JobDir, reserves: Vec<Reserve>) -> Self {
+    pub(super) fn new(
+        task: &'a ShimTask,
+        job: &'a JobDir,
+        results: &'a Results,
+        reserves: Vec<Reserve>,
+    ) -> Self {
         Self {
             task,
             job,
+            results,
             status: job.status(task.scan.repo_index),
             result: job.result(task.scan.repo_index),
             redactor: Redactor::of_logins(task.scan.logins()),
@@ -85,6 +96,13 @@ impl<'a> Finalizer<'a> {
         self.write(&value, Durability::Eventual)
     }
 
+    /// Writes the status of a check that found nothing changed.
+    pub(super) fn write_unchanged(&self, status: Map<String, Value>) -> Result<(), StoreError> {
+        let mut value = self.patch("analyzing", None).apply(Some(status));
+        value["unchanged"] = true.into();
+        self.write(&value, Durability::Eventual)
+    }
+
     /// Stores the end of the scanner's stderr.
     pub(super) fn keep_stderr(&self, tail: String) {
         *self.stderr.borrow_mut() = tail;
@@ -107,6 +125,17 @@ impl<'a> Finalizer<'a> {
             let limits = (self.task.timeout_secs, self.task.stall_timeout_secs);
             let verdict = judge(ending, written, problem.as_deref(), limits);
             let before = bytes.as_deref().and_then(raw_object);
+            if let Some(unchanged) = self.unchanged(ending, before.as_ref()) {
+                match self.reuse(&unchanged, before) {
+                    Ok(()) => return Ok(()),
+                    Err(_) if tries >= TRIES => {
+                        return Err(UnwrittenEnd::Failed(FailureKind::Exit));
+                    }
+                    Err(_) => tries += 1,
+                }
+                thread::sleep(Duration::from_secs(1));
+                continue;
+            }
             let unwritten = match &verdict {
                 Verdict::Stands | Verdict::CompletedWithoutStatus => UnwrittenEnd::Completed,
                 Verdict::Ends(_, failure) | Verdict::Interrupted(failure) => {
@@ -151,6 +180,28 @@ impl<'a> Finalizer<'a> {
         }
     }
 
+    /// The report that nothing has changed, from a scanner that ended in good order.
+    fn unchanged(&self, ending: &RunEnd, status: Option<&Map<String, Value>>) -> Option<Unchanged> {
+        let has_ended = *ending == RunEnd::Ended(ChildEnd::Exited(0));
+        self.results.unchanged(status.filter(|_| has_ended)?)
+    }
+
+    /// Completes a repository with the known result.
+    fn reuse(
+        &self,
+        unchanged: &Unchanged,
+        before: Option<Map<String, Value>>,
+    ) -> Result<(), StoreError> {
+        let checked_at = before.as_ref().map(reuse::checked_at);
+        let members = self.results.put(self.job, self.task, unchanged)?;
+        let mut value = self.patch("completed", None).apply(before);
+        value["checked_at"] = checked_at.into();
+        if let Some(map) = value.as_object_mut() {
+            map.extend(members);
+        }
+        self.write(&value, Durability::Flushed)
+    }
+
     /// Keeps the scanner's own final state, completed with the members that every status has, and
     /// fsynced.
     fn let_stand(&self, before: Option<Map<String, Value>>) -> Result<(), StoreError> {
@@ -159,7 +210,11 @@ impl<'a> Finalizer<'a> {
             return self.make_durable(&self.status);
         };
         let word = before.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if !is_complete_final_status(&before) || self.counts_tries(RepoState::parse(&word)) {
+        let claims = before.contains_key("reused_from") || before.contains_key("unchanged");
+        if claims
+            || !is_complete_final_status(&before)
+            || self.counts_tries(RepoState::parse(&word))
+        {
             let value = self.patch(&word, None).apply(Some(before));
             return self.write(&value, Durability::Flushed);
         }

@@ -112,6 +112,11 @@ impl Log {
         self.line(&self.masked(format!("scanwatch: {text}").as_bytes()), Stream::Stdout);
     }
 
+    /// Forgets the last lines of stderr: they are not those of the scanner that follows.
+    pub(super) fn forget_stderr(&self) {
+        self.state().tail.clear();
+    }
+
     /// Waits until the streams have ended, but not for ever: a process that escaped may hold one
     /// open.
     pub(super) fn finish(&self) {

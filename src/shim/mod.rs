@@ -12,10 +12,12 @@
 //! - When the shim exits cleanly, a final state (or `interrupted`, after a stop) is on the disk,
 //!   and no process of the attempt is left.
 
+mod check;
 mod death_cause;
 mod finalize;
 mod log;
 mod process_tree;
+mod reuse;
 mod timeouts;
 mod verdict;
 
@@ -29,11 +31,12 @@ use crate::{
         reserve::{Reserve, is_full},
         trash,
     },
-    sys::{self, memory::MemoryWatch},
+    sys::{self, ChildEnd, memory::MemoryWatch},
 };
 use chrono::Utc;
 use finalize::Finalizer;
 use process_tree::Scanner;
+use reuse::Results;
 use std::{
     fs::DirBuilder,
     io::Read,
@@ -86,20 +89,24 @@ impl From<Exit> for ExitCode {
 
 struct Shim {
     task: ShimTask,
+    jobs: JobsDir,
     job: JobDir,
     scratch: PathBuf,
 }
 
 impl Shim {
     fn new(mut task: ShimTask) -> Result<Self, StoreError> {
-        let job = JobsDir::new(&task.jobs_dir)?.job(&task.scan.job_id);
+        let jobs = JobsDir::new(&task.jobs_dir)?;
+        let job = jobs.job(&task.scan.job_id);
         let scratch =
             trash::scratch(&job, &task.scan.job_id, task.scan.repo_index, task.scan.attempt);
         task.scan.work_dir.clone_from(&scratch);
-        Ok(Self { task, job, scratch })
+        // Only this process knows what is known.
+        task.scan.known = None;
+        Ok(Self { task, jobs, job, scratch })
     }
 
-    fn run(self, orders: &timeouts::Orders) -> Result<ExitCode, StoreError> {
+    fn run(mut self, orders: &timeouts::Orders) -> Result<ExitCode, StoreError> {
         sys::close_descriptors_on_exec();
         let index = self.task.scan.repo_index;
         let Some(_lock) = lock::take(&self.job.lock(index))? else {
@@ -123,13 +130,21 @@ impl Shim {
         // The attempt is claimed. Without this copy a scanner could revert the claim more easily.
         let _ = attempt::keep(&self.job, index, &record);
         // The lock is held and the attempt claimed: from here on every exit finalizes the attempt.
-        let finalizer = Finalizer::new(&self.task, &self.job, ready.reserves);
-        let ending = self.scan(&finalizer, orders, &ready.log);
+        let results = Results::of(&self.jobs, &self.task);
+        self.task.scan.known = results.known();
+        let finalizer = Finalizer::new(&self.task, &self.job, &results, ready.reserves);
+        let ending = self.scan(&finalizer, &results, orders, &ready.log);
         // Removed first, because the scratch folder may be what fills the disk. If it stays, the
         // server removes it when it finalizes the attempt, or at start.
         let _ = trash::remove_scratch(&self.scratch);
         Ok(match finalizer.finalize(&ending) {
-            Ok(()) => Exit::Over.into(),
+            Ok(()) => {
+                if let (Some(problem), Ok(log)) = (results.keep(&self.job, &self.task), &ready.log)
+                {
+                    log.note(&problem);
+                }
+                Exit::Over.into()
+            }
             Err(unwritten) => ExitCode::from(unwritten.code()),
         })
     }
@@ -156,6 +171,7 @@ impl Shim {
     fn scan(
         &self,
         finalizer: &Finalizer<'_>,
+        results: &Results,
         orders: &timeouts::Orders,
         log: &Result<log::Log, StoreError>,
     ) -> RunEnd {
@@ -173,6 +189,20 @@ impl Shim {
             Ok(log) => log,
             Err(error) => return spawn_failure("cannot create the log", &error.source),
         };
+        let is_checked = results.needs_check(&self.task);
+        let check = || {
+            if is_checked { check::run(&self.task, &self.job, orders, log) } else { Ok(None) }
+        };
+        match check() {
+            Err(ending) => return ending,
+            Ok(Some(status)) if results.unchanged(&status).is_some() => {
+                return match finalizer.write_unchanged(status) {
+                    Ok(()) => RunEnd::Ended(ChildEnd::Exited(0)),
+                    Err(error) => spawn_failure("cannot write the status", &error),
+                };
+            }
+            Ok(status) => results.note_commit(status.as_ref()),
+        }
         let before = Signature::at(&self.job.status(self.task.scan.repo_index));
         let mut memory = MemoryWatch::begin();
         let ending = match Scanner::start(&self.task, log) {
@@ -192,6 +222,10 @@ impl Shim {
             }
         };
         finalizer.keep_stderr(log.stderr_tail());
+        if is_checked && ending == RunEnd::Ended(ChildEnd::Exited(0)) {
+            // What was scanned is the commit that was there before and after. The scan has ended: an order changes nothing.
+            results.confirm_commit(check().ok().flatten().as_ref());
+        }
         ending
     }
 }

@@ -44,6 +44,19 @@ pub fn replace(
     write(staging, path, bytes, durability).map_err(StoreError::at("write", path))
 }
 
+/// Replaces `path` by a file with the content that `fill` writes.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_with(
+    staging: &Path,
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    durability: Durability,
+) -> Result<(), StoreError> {
+    make(staging, path, fill, durability).map_err(StoreError::at("write", path))
+}
+
 /// Replaces a file of the user's own, and makes it durable. A new file has the permissions that the umask
 /// leaves; one that was there before keeps its permissions.
 ///

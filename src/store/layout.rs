@@ -30,6 +30,8 @@ const ATTEMPTS: &str = ".attempts";
 const SCHEDULES: &str = ".schedules";
 /// The folder of webhooks: what was sent, what waits, and which events of jobs are recorded.
 const WEBHOOKS: &str = ".webhooks";
+/// The folder of stored results, which no sandboxed scanner can access.
+const RESULTS: &str = ".results";
 
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +127,11 @@ impl JobsDir {
     /// The folder of webhooks.
     pub(super) fn webhooks(&self) -> PathBuf {
         self.root.join(WEBHOOKS)
+    }
+
+    /// The folder of stored results.
+    pub fn result_store(&self) -> PathBuf {
+        self.root.join(RESULTS)
     }
 
     /// The file that the running server locks.

@@ -16,6 +16,7 @@ pub mod read;
 mod removal;
 pub mod reserve;
 pub mod result_file;
+pub mod results;
 pub mod retention;
 pub mod schedules;
 pub mod server_lock;

@@ -7,10 +7,11 @@
 
 use super::{RepoKey, Setup, disposition::LiveShim, job::Job};
 use crate::{
+    config::Config,
     model::{
         address::Origin,
         attempt::{AttemptRecord, Order, OrderReason},
-        task::{ScanTask, ShimTask},
+        task::{Reuse, ScanTask, ShimTask},
     },
     store::{StoreError, admission::ScanRegistration, attempt, layout::JobDir, lock},
     sys,
@@ -91,6 +92,9 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         categories: config.categories.clone(),
         sandbox: config.scanner.sandbox(),
         credentials: origin.and_then(|origin| config.credentials_for(&origin)),
+        // The shim reads the store.
+        known: None,
+        check_only: false,
     };
     Some(ShimTask {
         jobs_dir: setup.jobs.root().to_owned(),
@@ -102,8 +106,19 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         log_max_bytes: config.scanner.log_max_bytes,
         interruptions: repository.interruptions,
         retries: repository.retries,
+        reuse: reuse(&config, options.force),
+        command_version: config.scanner.command_version.clone(),
         scan,
     })
+}
+
+/// Whether and how results are stored and reused.
+fn reuse(config: &Config, force: bool) -> Reuse {
+    match (config.jobs.results_retention.is_zero(), force) {
+        (true, _) => Reuse::Off,
+        (false, true) => Reuse::Store,
+        (false, false) => Reuse::Reuse,
+    }
 }
 
 impl Shim {

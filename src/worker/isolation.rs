@@ -205,6 +205,22 @@ mod tests {
         assert!(ports(&other).is_empty(), "a URL that the gate refuses is not contacted");
     }
 
+    /// Fails if a sandboxed scanner can read or write the store of results, or the records of attempts.
+    #[test]
+    fn the_store_of_results_is_inaccessible() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = crate::store::layout::JobsDir::new(root.path()).unwrap();
+        let mut task = sample::task(&jobs.staging().join("scratch"), "https://h.example/a.git");
+        let job = jobs.job(&task.job_id);
+        (task.status_file, task.result_file) = (job.status(0), job.result(0));
+        let Rules { run, read, write, own, replace, .. } = rules(&task);
+        let opened = [run, read, write, own, replace].concat();
+        let covers = |path: &Path| opened.iter().any(|open| path.starts_with(open));
+        // The temporary folder of the test itself may be open.
+        assert!(covers(&job.result(0)) && !covers(root.path()), "{opened:?}");
+        assert!(!covers(&jobs.result_store()) && !covers(&jobs.attempts()), "{opened:?}");
+    }
+
     #[test]
     fn a_local_folder_is_readable_and_no_port_is_open() {
         let root = tempfile::tempdir().unwrap();

@@ -72,7 +72,7 @@ pub fn read_task(stdin: impl Read) -> anyhow::Result<ScanTask> {
 
 /// Runs the scan of a task: the whole life of a scanner process.
 ///
-/// The exit code is 0 after the final status `completed`, 1 after `failed`, 74 if the final status
+/// The exit code is 0 after the final status `completed` and if nothing has changed, 1 after `failed`, 74 if the final status
 /// could not be written, 128 + n if signal n stopped the scan.
 #[expect(clippy::needless_pass_by_value, reason = "the last call of this process")]
 pub fn run(task: ScanTask) -> ExitCode {
@@ -86,7 +86,7 @@ pub fn run(task: ScanTask) -> ExitCode {
     let resources =
         Resources { parser_for: ecosystem::parser_for, stop: &stop, memory, cpu, isolation };
     match session::perform(&task, resources) {
-        ScanEnd::Completed => ExitCode::SUCCESS,
+        ScanEnd::Completed | ScanEnd::Unchanged => ExitCode::SUCCESS,
         ScanEnd::Failed => ExitCode::FAILURE,
         ScanEnd::Unwritten(_) => ExitCode::from(UNWRITTEN),
         ScanEnd::Stopped(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),

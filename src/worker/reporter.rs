@@ -86,6 +86,7 @@ impl Reporter {
             completed_at: None,
             errors: Vec::new(),
             failure: None,
+            is_unchanged: false,
         };
         let shared = Arc::new(Shared {
             status_file: task.status_file.clone(),
@@ -163,6 +164,15 @@ impl Reporter {
         now.figures.current_filename = None;
         now.figures.stage = Stage::Conclude;
         self.shared.finish(now, RepoState::Completed)
+    }
+
+    /// Ends the scan without a final status: the shim writes it, with the stored result.
+    pub(super) fn end_unchanged(&self) -> Result<(), StoreError> {
+        let mut now = self.shared.lock();
+        "Nothing has changed".clone_into(&mut now.figures.message);
+        now.figures.stage = Stage::Conclude;
+        now.facts.is_unchanged = true;
+        self.shared.finish(now, RepoState::Working(Work::Analyzing))
     }
 
     /// Fails the scan. The cause is the first of the errors.
@@ -245,10 +255,12 @@ impl Shared {
         }
         now.over = true;
         now.facts.state = state;
-        now.facts.completed_at = Some(Utc::now());
+        now.facts.completed_at = state.is_final().then(Utc::now);
+        // Whoever reads a status that is not final has not been promised anything.
+        let durability = if state.is_final() { Durability::Flushed } else { Durability::Eventual };
         let mut pause = FIRST_PAUSE;
         for _ in 1..FINAL_TRIES {
-            match self.write(&mut now, Durability::Flushed) {
+            match self.write(&mut now, durability) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     self.log.warn(&format!(
@@ -260,7 +272,7 @@ impl Shared {
             thread::sleep(pause);
             pause *= 2;
         }
-        self.write(&mut now, Durability::Flushed)
+        self.write(&mut now, durability)
     }
 
     fn write(&self, now: &mut ReporterState, durability: Durability) -> Result<(), StoreError> {

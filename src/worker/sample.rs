@@ -51,5 +51,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
         categories: BTreeMap::new(),
         sandbox: Sandbox::default(),
         credentials: None,
+        known: None,
+        check_only: false,
     }
 }

@@ -141,6 +141,8 @@ fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanT
         categories: BTreeMap::new(),
         sandbox: sandbox.clone(),
         credentials: None,
+        known: None,
+        check_only: false,
     })
 }
 

@@ -3,7 +3,8 @@
 //! Input: a task. Output: a result and a final status.
 //!
 //! Invariants: the result is durable before the status is `completed`; every outcome writes a final
-//! status, except a stop by a signal: whoever sent it writes the final status.
+//! status, except a stop by a signal: whoever sent it writes the final status; and a repository that has not
+//! changed: the shim completes it with the stored result.
 
 use super::{
     error::ScanError,
@@ -23,6 +24,7 @@ use crate::{
         memory::{MemoryWatch, Victim},
     },
 };
+use chrono::Utc;
 use std::{
     backtrace::Backtrace,
     path::{Path, PathBuf},
@@ -34,6 +36,8 @@ use std::{
 pub enum ScanEnd {
     /// The status file says `completed`.
     Completed,
+    /// The status file says that the known result is that of this scan, too.
+    Unchanged,
     /// The status file says `failed`, with the cause.
     Failed,
     /// Stopped by this signal; the status file is unchanged.
@@ -59,7 +63,11 @@ pub(super) fn perform(task: &ScanTask, resources: Resources<'_>) -> ScanEnd {
     session.cpu.note_others();
     let is_over_budget = session.cpu.used() >= Duration::from_secs(task.limits.max_cpu_secs);
     let written = match done.map_err(|error| with_evidence(error, &mut memory, is_over_budget)) {
-        Ok(packages) => {
+        Ok(None) => {
+            session.reporter.log().info("nothing has changed since the scan that is known");
+            session.reporter.end_unchanged().map(|()| ScanEnd::Unchanged)
+        }
+        Ok(Some(packages)) => {
             let message = format!("Completed: {packages} packages");
             session.reporter.log().info(&message);
             session.reporter.complete(&message).map(|()| ScanEnd::Completed)
@@ -135,13 +143,20 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Scans, writes the result, and returns the number of packages.
-    fn scan(&self) -> Result<usize, ScanError> {
+    /// Scans, writes the result, and returns the number of packages; `None` if the known result is that of this scan, too.
+    fn scan(&self) -> Result<Option<usize>, ScanError> {
+        if self.task.check_only {
+            let git = self.git()?;
+            return Ok(if self.has_known_commit(&git)? { None } else { Some(0) });
+        }
         let path = Path::new(&self.task.git_url);
         let scanned = if self.task.network.local_paths && path.is_absolute() {
             self.scan_local(path)?
         } else {
-            self.scan_remote()?
+            match self.scan_remote()? {
+                Some(scanned) => scanned,
+                None => return Ok(None),
+            }
         };
         self.give_back();
         let count = scanned.findings.packages.len();
@@ -150,8 +165,10 @@ impl<'a> Session<'a> {
             "{} files seen, {} parsed, {} failed, {} skipped ({} of them excluded); {count} packages",
             files.seen, files.parsed, files.failed, files.skipped, files.excluded
         ));
+        let files_digest = scanned.findings.files_digest.clone();
+        self.reporter.update(|figures| figures.files_digest = files_digest);
         result::write(self.task, &self.redactor, scanned, self.begin.elapsed())?;
-        Ok(count)
+        Ok(Some(count))
     }
 
     /// Removes the fetched repository: the result and the final status need the space.
@@ -159,16 +176,42 @@ impl<'a> Session<'a> {
         trash::remove_from_scratch(&self.task.work_dir, git::REPOSITORY);
     }
 
-    fn scan_remote(&self) -> Result<Scanned, ScanError> {
+    /// Scans a remote repository; `None` if nothing has changed.
+    fn scan_remote(&self) -> Result<Option<Scanned>, ScanError> {
         let git = self.git()?;
-        match self.fetch_and_scan(&git, Blobs::WithFew) {
+        if self.has_known_commit(&git)? {
+            return Ok(None);
+        }
+        let scanned = match self.fetch_and_scan(&git, Blobs::WithFew) {
             Err(ScanError::Git(GitError::Withheld { said })) => {
                 let message = "the server does not serve single files; fetching all of them";
                 self.reporter.log().warn(&format!("{message} ({said})"));
                 self.fetch_and_scan(&git, Blobs::AtOnce)
             }
             done => done,
+        }?;
+        if !scanned.findings.is_unchanged {
+            return Ok(Some(scanned));
         }
+        let seen = scanned.findings.files.seen;
+        self.reporter.update(|figures| figures.files_seen = Some(seen));
+        Ok(None)
+    }
+
+    /// Whether the forge still has the commit of the known result.
+    fn has_known_commit(&self, git: &Git) -> Result<bool, ScanError> {
+        let known = self.task.known.as_ref().map(|known| &known.commit);
+        if known.is_none() && !self.task.check_only {
+            return Ok(false);
+        }
+        let commit = git::current_commit(git, self.task, &self.reporter)?;
+        let is_known = known.is_some() && commit.as_ref() == known;
+        self.reporter.update(|figures| {
+            figures.checked_at = commit.is_some().then(Utc::now);
+            // Of a commit that is fetched, the fetch names the id.
+            figures.commit = commit.filter(|_| is_known || self.task.check_only);
+        });
+        Ok(is_known)
     }
 
     fn fetch_and_scan(&self, git: &Git, blobs: Blobs) -> Result<Scanned, ScanError> {
@@ -294,6 +337,7 @@ impl<'a> Session<'a> {
             archives: self.task.archives,
             module_caches: &self.task.module_caches,
             categories: &self.task.categories,
+            known: self.task.known.as_ref(),
         }
     }
 

@@ -75,6 +75,8 @@ impl Standalone {
             categories: self.categories,
             sandbox: self.sandbox,
             credentials: None,
+            known: None,
+            check_only: false,
         };
         Ok((task, work))
     }

@@ -56,6 +56,10 @@ pub(super) struct Figures {
     pub(super) current_filename: Option<String>,
     pub(super) download_bytes: Option<u64>,
     pub(super) commit: Option<String>,
+    pub(super) files_digest: Option<String>,
+    pub(super) files_seen: Option<u64>,
+    /// When the forge named the commit.
+    pub(super) checked_at: Option<Timestamp>,
     pub(super) dependencies_found: Option<u64>,
 }
 
@@ -70,6 +74,9 @@ impl Figures {
             current_filename: None,
             download_bytes: None,
             commit: None,
+            files_digest: None,
+            files_seen: None,
+            checked_at: None,
             dependencies_found: None,
         }
     }
@@ -120,6 +127,8 @@ pub(super) struct Facts {
     pub(super) completed_at: Option<Timestamp>,
     pub(super) errors: Vec<ErrorEntry>,
     pub(super) failure: Option<Failure>,
+    /// The result of an earlier scan is that of this one, too.
+    pub(super) is_unchanged: bool,
 }
 
 /// The content of the status file.
@@ -151,6 +160,10 @@ pub(super) fn status_file<'a>(
         stage_progress: figures.stage_progress,
         download_bytes: figures.download_bytes,
         commit: figures.commit.as_deref().map(Cow::Borrowed),
+        files_digest: figures.files_digest.as_deref().map(Cow::Borrowed),
+        unchanged: facts.is_unchanged.then_some(true),
+        files_seen: figures.files_seen.filter(|_| facts.is_unchanged),
+        checked_at: figures.checked_at,
         total_files: figures.total_files,
         current_file: figures.total_files.map(|_| figures.current_file),
         current_filename: figures.current_filename.as_deref().and_then(clean),

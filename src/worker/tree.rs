@@ -20,6 +20,11 @@ pub(crate) trait Tree {
         visit: &mut dyn FnMut(Entry<Self::Handle>),
     ) -> Result<(), TreeError<Self::Error>>;
 
+    /// The id of the content of a file, if the source has such ids.
+    fn content_id(_handle: &Self::Handle) -> Option<&str> {
+        None
+    }
+
     /// Fetches exactly the wanted files at once. Returns their sizes, in order, as far as they are
     /// known; an empty list if nothing had to be fetched.
     fn prepare(

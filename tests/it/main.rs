@@ -72,6 +72,7 @@ mod http_contract;
 #[cfg(test)]
 mod http_server;
 #[cfg(test)]
+mod incremental;
 mod isolation;
 #[cfg(test)]
 mod job_packages;

@@ -192,6 +192,9 @@ fn jobs(text: &mut Text, api: &Api) {
     for (at, errors) in api.live.estimate_errors() {
         text.histogram(&[("at", at)], errors);
     }
+    let name = "scanwatch_reused_repositories";
+    text.family(name, Kind::Gauge, "Completed repositories with the result of an earlier scan.");
+    text.sample(&[], all.reused);
 }
 
 fn scans(text: &mut Text, api: &Api) {

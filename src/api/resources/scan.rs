@@ -122,6 +122,9 @@ body! {
         /// How often to retry a repository that failed for a temporary cause: the network, a
         /// server, or a scanner that crashed or timed out. The default is 0.
         "retries" => retries: Option<UpTo<MAX_RETRIES>>,
+        /// Whether to scan every repository, even if nothing has changed since an earlier scan
+        /// with the same options; by default its result is reused then.
+        "force" => force: Option<bool>,
     }
 }
 
@@ -200,6 +203,7 @@ pub(crate) fn options_of(sent: &Submission) -> Options {
         exclude_paths: sent.exclude_paths.clone().unwrap_or_default(),
         no_ignore: false,
         retries: sent.retries.map_or(0, |UpTo(retries)| retries),
+        force: sent.force.unwrap_or(false),
     }
 }
 

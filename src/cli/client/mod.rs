@@ -38,6 +38,11 @@ const SERVER_HELP: &str = "The server's address [env: SCANNER_SERVER_URL] [defau
 const CA_FILE_HELP: &str = "The certificate authorities (PEM) of the server, instead of those of the \
     system [env: SCANNER_CA_FILE]";
 
+/// How many of the completed repositories have the result of an earlier scan; empty if none has.
+pub(in crate::cli) fn reused(count: u64) -> String {
+    if count > 0 { format!(" ({count} of them unchanged and reused)") } else { String::new() }
+}
+
 /// The server.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AddressArgs {

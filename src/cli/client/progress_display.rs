@@ -8,6 +8,7 @@ use super::{
     super::output::{print_error, print_line, print_message, printable},
     format_duration,
     job_view::JobView,
+    reused,
 };
 use crate::{
     cli::{
@@ -156,8 +157,11 @@ impl ProgressDisplay {
             // Writing to a `String` cannot fail.
             let _ = write!(
                 counts,
-                ", {} of {} repositories completed, {} failed",
-                summary.completed, summary.total_repositories, summary.failed
+                ", {} of {} repositories completed{}, {} failed",
+                summary.completed,
+                summary.total_repositories,
+                reused(summary.reused),
+                summary.failed
             );
         }
         if skipped > 0 {
@@ -246,6 +250,10 @@ fn counts_of(job: &JobView) -> String {
         summary.completed + summary.failed,
         summary.total_repositories
     );
+    if summary.reused > 0 {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, ", {} reused", summary.reused);
+    }
     if summary.failed > 0 {
         // Writing to a `String` cannot fail.
         let _ = write!(text, ", {} failed", summary.failed);

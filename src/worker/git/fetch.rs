@@ -123,6 +123,11 @@ pub(super) struct FetchSource<'a> {
 /// The prefix of folders that repositories are fetched into.
 pub(crate) const REPOSITORY: &str = "repository-";
 
+/// The name of the folder of a repository with this object format.
+pub(super) fn folder_name(object_format: &str) -> String {
+    format!("{REPOSITORY}{object_format}.git")
+}
+
 /// State that a fetch's watch and the reader of its messages share.
 #[derive(Debug, Default)]
 struct Signs {
@@ -138,7 +143,7 @@ impl FetchSource<'_> {
     /// The folder of a repository with this object format.
     fn repository(&self, object_format: &str) -> PathBuf {
         let whole = if self.blobs == Blobs::AtOnce { "whole-" } else { "" };
-        self.git.work_dir().join(format!("{REPOSITORY}{whole}{object_format}.git"))
+        self.git.work_dir().join(folder_name(&format!("{whole}{object_format}")))
     }
 
     /// Creates a folder with this object format and fetches the commit into it; returns whether

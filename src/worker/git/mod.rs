@@ -15,6 +15,7 @@
 
 mod checkout;
 mod command;
+mod commit;
 mod diagnosis;
 mod error;
 mod fetch;
@@ -31,6 +32,7 @@ mod version;
 
 pub(super) use checkout::{Checkout, Mode, Tracked};
 pub(super) use command::{Git, program_in};
+pub(super) use commit::current_commit;
 pub(super) use error::GitError;
 pub(super) use fetch::{Blobs, REPOSITORY, fetch};
 pub(super) use reference::Reference;

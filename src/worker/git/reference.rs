@@ -46,6 +46,12 @@ impl Reference {
         self.0.is_none()
     }
 
+    /// The name, if it is the full id of a commit.
+    pub(crate) fn full_id(&self) -> Option<&str> {
+        let is_hex = |name: &&str| name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.0.as_deref().filter(|name| matches!(name.len(), 40 | 64)).filter(is_hex)
+    }
+
     /// The name for git.
     pub(crate) fn name(&self) -> &str {
         self.0.as_deref().unwrap_or("HEAD")

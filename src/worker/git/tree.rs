@@ -127,6 +127,10 @@ impl Tree for GitTree<'_> {
         }
     }
 
+    fn content_id(id: &String) -> Option<&str> {
+        Some(id)
+    }
+
     fn prepare(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, TreeError<GitError>> {
         let sizes = self.objects.sizes(ids)?;
         let Some(source) = &self.source else { return Ok(sizes) };

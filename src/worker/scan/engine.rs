@@ -8,38 +8,30 @@
 //! machine.
 
 use super::{
+    files_digest::{FilesDigest, Seen},
+    findings::{Scan, ScanFindings},
     guard::{guarded, words},
     notices::Notices,
     urls::UrlPatterns,
-    wanted::{FileKind, ParserFor, Reader, Selection, Wanted},
+    wanted::{FileKind, Reader, Wanted},
 };
 use crate::{
     ecosystem::{self, ArchiveLimits, Findings, Gathered, Gitlinks, Imports},
     model::{
-        pattern::Pattern,
-        scan_result::{FileCounts, Package, Warning},
+        scan_result::{Package, Warning},
         state::Work,
-        task::{Category, Limits},
     },
-    sys::cpu::CpuClock,
     worker::{
         error::ScanError,
         infrastructure::Infrastructure,
         limits::{Caps, LimitError},
         local::CacheFolders,
-        reporter::Reporter,
         status::Stage,
-        stop::Stop,
         text,
         tree::{Content, Entry, Kind, Tree},
     },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 /// The scanning thread's stack, in bytes.
 const STACK: usize = 32 << 20;
@@ -48,45 +40,6 @@ const STACK: usize = 32 << 20;
 const MOST_PATH_BYTES: usize = 64 << 20;
 /// How many entries are listed between two updates of the figures.
 const ENTRIES_PER_FIGURE: u64 = 1000;
-
-/// What a scan needs in addition to its tree.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scan<'a> {
-    pub(crate) limits: &'a Limits,
-    pub(crate) reporter: &'a Reporter,
-    pub(crate) stop: &'a Stop,
-    /// Measures the part of `max_cpu_secs` that the scan has used.
-    pub(crate) cpu: &'a CpuClock,
-    pub(crate) parser_for: ParserFor,
-    /// A path that one of these matches is not read.
-    pub(crate) exclude: &'a [Pattern],
-    /// Whether imports in source files are read.
-    pub(crate) deep: bool,
-    /// Whether committed archives and programs are read.
-    pub(crate) archives: bool,
-    /// The folders of module caches from which versions are resolved that no file defines.
-    pub(crate) module_caches: &'a [PathBuf],
-    /// The operator's categories: a deep scan compares URLs in sources with their patterns.
-    pub(crate) categories: &'a BTreeMap<String, Category>,
-}
-
-impl Scan<'_> {
-    fn selection(&self) -> Selection {
-        Selection { parser_for: self.parser_for, deep: self.deep, archives: self.archives }
-    }
-}
-
-/// The result of a scan.
-#[derive(Debug, Default)]
-pub(crate) struct ScanFindings {
-    pub(crate) files: FileCounts,
-    pub(crate) packages: Vec<Package>,
-    pub(crate) infrastructure_usage: BTreeMap<String, bool>,
-    pub(crate) warnings: Vec<Warning>,
-    pub(crate) notes: Vec<Warning>,
-    /// The categories that a URL in a source belongs to.
-    pub(crate) categories_of_urls: BTreeSet<String>,
-}
 
 /// Scans a tree.
 pub(crate) fn scan<T: Tree<Error: Into<ScanError>> + Send>(
@@ -140,6 +93,11 @@ impl<'a> Engine<'a> {
         let reporter = self.with.reporter;
         reporter.enter(Work::Scanning, Stage::List, "Listing files");
         let mut wanted = self.list(tree)?;
+        let known = self.with.known.and_then(|known| known.files_digest.as_ref());
+        if known.is_some() && known == self.found.files_digest.as_ref() {
+            self.found.is_unchanged = true;
+            return Ok(self.found);
+        }
         let handles: Vec<_> = wanted.iter().map(|file| &file.handle).collect();
         let sizes = tree.prepare(&handles)?;
         for (file, size) in wanted.iter_mut().zip(sizes) {
@@ -195,6 +153,7 @@ impl<'a> Engine<'a> {
         let mut wanted = Vec::new();
         let mut size_of_paths = 0;
         let mut caps = Caps::new(self.with.limits);
+        let mut digest = FilesDigest::new(self.with.deep);
         tree.list(&mut caps, &mut |Entry { path, kind }| {
             self.found.files.seen += 1;
             let seen = self.found.files.seen;
@@ -218,6 +177,7 @@ impl<'a> Engine<'a> {
                 return;
             }
             if is_excluded {
+                digest.see(&path, Seen::Path);
                 let would_be_read = reader.is_some() || matches!(kind, Kind::Submodule { .. });
                 self.found.files.skipped += u64::from(would_be_read);
                 self.found.files.excluded += u64::from(would_be_read);
@@ -225,23 +185,31 @@ impl<'a> Engine<'a> {
             }
             match (kind, reader) {
                 (Kind::File { handle, size }, Some(reader)) => {
+                    digest.see(&path, Seen::Read(T::content_id(&handle)));
                     size_of_paths += path.len();
                     if size_of_paths <= MOST_PATH_BYTES {
                         wanted.push(Wanted { path, handle, size, reader });
                     }
                 }
                 (Kind::Link, Some(_)) => {
+                    digest.see(&path, Seen::Noted("link"));
                     self.skip(&shown, "a symbolic link, which is not followed");
                 }
                 (Kind::Submodule { commit }, _) => {
+                    digest.see(&path, Seen::Noted(commit.as_deref().unwrap_or_default()));
                     if let Some(commit) = commit {
                         let see = |links: &mut Gitlinks| links.see(&shown, &commit);
                         self.gathered.facts.with(see);
                     }
                     self.skip(&shown, "a submodule, which is not fetched");
                 }
-                (Kind::Other(why), _) => self.skip(&shown, &why),
-                (Kind::File { .. } | Kind::Link, None) | (Kind::Ignored, _) => {}
+                (Kind::Other(why), _) => {
+                    digest.see(&path, Seen::Noted(&why));
+                    self.skip(&shown, &why);
+                }
+                (Kind::File { .. } | Kind::Link, None) | (Kind::Ignored, _) => {
+                    digest.see(&path, Seen::Path);
+                }
             }
         })?;
         let has_too_many_modules =
@@ -252,6 +220,8 @@ impl<'a> Engine<'a> {
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
         self.drop_excess_sources(&mut wanted);
         self.found.infrastructure_usage = infrastructure.into_usage();
+        let (files, usage) = (&self.found.files, &self.found.infrastructure_usage);
+        self.found.files_digest = digest.finish(files, usage);
         Ok(wanted)
     }
 
@@ -292,6 +262,8 @@ impl<'a> Engine<'a> {
         let is_archive = file.reader.kind == FileKind::Archive;
         if is_archive && self.spent_on_archives >= Duration::from_secs(limits.max_archives_secs) {
             let seconds = limits.max_archives_secs;
+            // On a faster machine it might be read.
+            self.found.files_digest = None;
             let why =
                 format!("the archives before it took {seconds} s ([limits] max_archives_secs)");
             self.skip(shown, &why);
@@ -316,6 +288,7 @@ impl<'a> Engine<'a> {
             }
             Content::Unreadable(why) => {
                 self.found.files.failed += 1;
+                self.found.files_digest = None;
                 self.warn(shown, format!("not read: {why}"));
             }
         }

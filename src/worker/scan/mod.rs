@@ -12,11 +12,14 @@
 
 mod categories;
 mod engine;
+mod files_digest;
+mod findings;
 mod guard;
 mod notices;
 mod urls;
 mod wanted;
 
 pub(super) use categories::categories;
-pub(super) use engine::{Scan, ScanFindings, scan};
+pub(super) use engine::scan;
+pub(super) use findings::{Scan, ScanFindings};
 pub(super) use wanted::ParserFor;

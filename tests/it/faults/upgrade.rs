@@ -172,7 +172,8 @@ async fn files_of_a_later_schema_are_read_as_far_as_they_are_understood() {
         }
         let document = server.progress(job).await;
         for member in ["status", "summary", "completed_repositories", "group_url", "started_at"] {
-            assert_eq!(document[member], expected["progress"][member], "{kind}: {document:#}");
+            let then = &expected["progress"][member];
+            assert!(holds(then, &document[member]), "{kind}: {document:#}");
         }
         let warned = document["warnings"].to_string();
         assert_eq!(warned.contains("failure"), kind != "completed", "{kind}: {warned}");

@@ -56,6 +56,8 @@ pub(crate) enum Behaviour {
     Send(Arc<Vec<u8>>),
     /// Lists branches that never end.
     EndlessRefs,
+    /// Waits as long as this file exists, and then serves.
+    HeldBy(PathBuf),
     /// Speaks git's protocol before version 2, which lists all branches to every client.
     OldProtocol,
 }
@@ -89,6 +91,7 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     contacts: AtomicU64,
     sent: AtomicU64,
+    fetches: AtomicU64,
     over: AtomicBool,
     connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
 }
@@ -111,6 +114,7 @@ impl Forge {
             seen: Mutex::default(),
             contacts: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            fetches: AtomicU64::new(0),
             over: AtomicBool::new(false),
             connections: Mutex::default(),
         });
@@ -220,6 +224,11 @@ impl Forge {
         self.shared.contacts.load(Ordering::SeqCst)
     }
 
+    /// How many requests for objects there were.
+    pub(crate) fn fetches(&self) -> u64 {
+        self.shared.fetches.load(Ordering::SeqCst)
+    }
+
     /// How many bytes git has answered with, where nothing slowed it.
     pub(crate) fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::SeqCst)
@@ -286,6 +295,7 @@ impl Shared {
             .map(|(_, behaviour)| behaviour.clone());
         let behaviour = of_this.unwrap_or_else(|| lock(&self.behaviour).clone());
         let is_pack = request.method == "POST" && contains(&request.body, b"command=fetch");
+        self.fetches.fetch_add(u64::from(is_pack), Ordering::SeqCst);
         match behaviour {
             Behaviour::Status(code) => http::answer(&mut stream, code, ""),
             Behaviour::Redirect(to) => {
@@ -314,6 +324,12 @@ impl Shared {
             Behaviour::EndlessRefs => {
                 http::begin_refs(&mut stream)?;
                 pack::list_endlessly(&mut stream, || self.over.load(Ordering::SeqCst))
+            }
+            Behaviour::HeldBy(path) => {
+                while path.exists() && !self.over.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                self.pass_on(&request, stream, Pace::Full)
             }
             Behaviour::OldProtocol => {
                 request.forget_protocol();

@@ -2,7 +2,7 @@
 
 use super::server::Setup;
 use scanwatch::{
-    model::task::{Limits, Sandbox, ScanTask, ShimTask},
+    model::task::{Limits, Reuse, Sandbox, ScanTask, ShimTask},
     store::layout::JobsDir,
 };
 use std::{
@@ -24,6 +24,8 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
         log_max_bytes: 1 << 20,
         interruptions: 0,
         retries: 0,
+        reuse: Reuse::Off,
+        command_version: String::new(),
         scan: ScanTask {
             job_id,
             repo_index: index,
@@ -66,6 +68,8 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
             categories: std::collections::BTreeMap::new(),
             sandbox: Sandbox::default(),
             credentials: None,
+            known: None,
+            check_only: false,
         },
     }
 }

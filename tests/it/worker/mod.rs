@@ -93,6 +93,8 @@ impl Place {
             categories: BTreeMap::new(),
             sandbox: Sandbox::default(),
             credentials: None,
+            known: None,
+            check_only: false,
         }
     }
 

@@ -30,7 +30,7 @@ fn as_a_process() {
     let task = worker::read_task(std::io::stdin()).unwrap();
     let stop = Stop::on_signals().unwrap();
     let code = match worker::scan(&task, parser_for, &stop) {
-        ScanEnd::Completed => 0,
+        ScanEnd::Completed | ScanEnd::Unchanged => 0,
         ScanEnd::Failed => 1,
         ScanEnd::Unwritten(_) => 74,
         ScanEnd::Stopped(signal) => 128 + signal,

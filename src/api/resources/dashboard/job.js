@@ -144,7 +144,7 @@ export function view(main, { job: id, parameters }) {
     bar.setAttribute("role", "img");
     const words = PARTS.map(([member, , name]) => `${number(summary[member] ?? 0)} ${name}`);
     bar.setAttribute("aria-label", `Of ${number(total)} repositories: ${words.join(", ")}`);
-    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, left());
+    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, summary.reused ? ` · ${number(summary.reused)} unchanged and reused` : "", left());
   }
 
   /** The estimated time left: by the pace so far, and how far it may be off by how long the finished scans took. */
@@ -338,7 +338,10 @@ function what(row) {
   if (row.error) return h("span.failed", { dir: "auto", title: row.error }, row.failure?.kind ? `${row.failure.kind}: ` : "", row.error);
   const progress = row.progress;
   if (!progress) return "";
-  if (isFinal(row.status)) return Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
+  if (isFinal(row.status)) {
+    const found = Number.isFinite(row.dependencies_found) && row.dependencies_found !== null ? `${number(row.dependencies_found)} packages` : "";
+    return row.reused_from ? [found, " ", h("span.faint", { title: `the result of job ${row.reused_from}` }, "unchanged")] : found;
+  }
   const meter = Number.isFinite(progress.percentage) && kindOf(row.status) === "running" ? h("progress", { max: "100", value: String(progress.percentage), "aria-label": "progress" }) : null;
   return [meter, " ", h("span.faint", { dir: "auto" }, progress.message ?? progress.current_file_name ?? progress.stage ?? "")];
 }

@@ -250,6 +250,7 @@ function submitForm() {
         check("include_subgroups", "subgroups", true),
         check("deep", "imports of sources"),
         check("archives", "archives"),
+        check("force", "what has not changed, too"),
       ),
     ),
   );
@@ -262,7 +263,7 @@ function submitForm() {
     for (const name of ["include", "exclude", "exclude_paths"]) if (list(name).length) body[name] = list(name);
     if (Number(values.retries.value)) body.retries = Number(values.retries.value);
     if (!values.include_subgroups.checked) body.include_subgroups = false;
-    for (const name of ["deep", "archives"]) if (values[name].checked) body[name] = true;
+    for (const name of ["deep", "archives", "force"]) if (values[name].checked) body[name] = true;
     text(said, "");
     url.removeAttribute("aria-invalid");
     for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");

@@ -84,7 +84,7 @@ fn draw_facts(canvas: &mut Canvas<'_>, screen: &JobScreen, y: usize, now: Timest
 }
 
 fn draw_bar(canvas: &mut Canvas<'_>, details: &JobDetails, y: usize) -> usize {
-    let Summary { total_repositories: total, completed, failed, in_progress, pending } =
+    let Summary { total_repositories: total, completed, failed, in_progress, pending, reused } =
         details.summary;
     let counts = [completed, failed, in_progress, pending];
     let (mut x, mut legend) = (0, 0);
@@ -101,7 +101,10 @@ fn draw_bar(canvas: &mut Canvas<'_>, details: &JobDetails, y: usize) -> usize {
         legend = canvas.put(legend, y + 1, canvas.width().saturating_sub(legend), &text, style);
     }
     if !is_narrow {
-        let text = format!("of {total}");
+        let text = match reused {
+            0 => format!("of {total}"),
+            reused => format!("of {total}, {reused} reused"),
+        };
         canvas.put(legend, y + 1, canvas.width().saturating_sub(legend), &text, faint());
     }
     y + 2
