@@ -5,13 +5,16 @@
 //! Invariants: no request waits for a forge; a job that cannot be stored is not accepted.
 
 pub mod discovery;
+pub mod dry_run;
 mod forge_api;
 mod planner;
 pub mod target;
 
 use crate::{
     model::{
-        JobId, git_ref,
+        JobId,
+        filters::FilterError,
+        git_ref,
         git_url::{self, Refusal},
         master::{Master, Options},
         pattern::{Pattern, PatternError},
@@ -22,9 +25,11 @@ use crate::{
     supervisor::{CreateError, NewJob, Planning, Setup, Supervisor},
 };
 use chrono::Utc;
+use discovery::Discovery;
 use planner::Planner;
+use std::sync::Arc;
 use target::{NotScannable, Target};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// A request to scan something.
@@ -55,6 +60,8 @@ pub enum IntakeError {
     /// The name of the invalid member, and the error.
     #[error("Invalid pattern in {0}: {1}")]
     Pattern(&'static str, PatternError),
+    #[error("Invalid topics: {0}")]
+    Topics(FilterError),
     #[error("The queue is full: {0} jobs are waiting already")]
     QueueFull(usize),
     #[error("New jobs are refused: {0}")]
@@ -80,6 +87,9 @@ impl From<CreateError> for IntakeError {
 pub struct Intake {
     setup: Setup,
     supervisor: Supervisor,
+    /// Lists groups for dry runs.
+    discovery: Discovery,
+    dry_runs: Arc<Semaphore>,
 }
 
 impl Intake {
@@ -91,7 +101,9 @@ impl Intake {
         tasks: &TaskTracker,
     ) -> Self {
         Planner::start(&setup.config, supervisor.clone(), plannings, tasks);
-        Self { setup, supervisor }
+        let discovery = Discovery::new(setup.config.get());
+        let dry_runs = Arc::new(Semaphore::new(dry_run::MAX_DRY_RUNS));
+        Self { setup, supervisor, discovery, dry_runs }
     }
 
     /// Validates a request from outside, and accepts it.
@@ -112,15 +124,8 @@ impl Intake {
         target: Target,
         request: ScanRequest,
     ) -> Result<Accepted, IntakeError> {
-        if let Some(reference) = &request.options.reference {
-            git_ref::check(reference).map_err(IntakeError::Reference)?;
-        }
+        check_options(&request.options)?;
         let ScanRequest { url, options, submitted_by } = request;
-        for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
-            Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
-        }
-        Pattern::list_of_paths(&options.exclude_paths)
-            .map_err(|error| IntakeError::Pattern("exclude_paths", error))?;
         let permit = self.supervisor.reserve();
         let permit =
             permit.ok_or(IntakeError::QueueFull(self.setup.config.get().jobs.max_queued_jobs))?;
@@ -140,4 +145,17 @@ impl Intake {
         tracing::info!(job = %id, url, "job accepted");
         Ok(Accepted { job_id: id, created_at })
     }
+}
+
+/// Checks the texts of the options.
+fn check_options(options: &Options) -> Result<(), IntakeError> {
+    if let Some(reference) = &options.reference {
+        git_ref::check(reference).map_err(IntakeError::Reference)?;
+    }
+    for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
+        Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
+    }
+    Pattern::list_of_paths(&options.exclude_paths)
+        .map_err(|error| IntakeError::Pattern("exclude_paths", error))?;
+    options.filters.check().map_err(IntakeError::Topics)
 }

@@ -5,6 +5,7 @@
 
 use super::{
     JobId, JobState,
+    filters::Filters,
     json::{self, Fields},
     time::{self, Timestamp},
 };
@@ -53,6 +54,8 @@ pub struct Options {
     /// Only for a group: patterns that a repository's name must not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    #[serde(flatten)]
+    pub filters: Filters,
     /// [Patterns](super::pattern) of paths within a repository, whose files are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_paths: Vec<String>,
@@ -87,6 +90,7 @@ impl Default for Options {
             include_subgroups: true,
             include: Vec::new(),
             exclude: Vec::new(),
+            filters: Filters::default(),
             exclude_paths: Vec::new(),
             no_ignore: false,
             retries: 0,

@@ -9,8 +9,10 @@ pub mod control_chars;
 pub mod credentials;
 pub mod declared;
 pub mod digest;
+pub mod dry_run;
 pub mod ecosystem;
 pub mod failure;
+pub mod filters;
 pub mod foreign_result;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

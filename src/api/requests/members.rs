@@ -6,6 +6,7 @@
 //! have is a [`Member`].
 
 use super::validation::Validation;
+use crate::model::filters::Visibility;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
 
@@ -36,6 +37,39 @@ impl Member for Option<bool> {
 impl Member for Option<Vec<String>> {
     fn read(body: &mut Validation, name: &str) -> Self {
         body.texts(name)
+    }
+}
+
+impl Member for Option<Vec<Visibility>> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.choices(name, &Visibility::NAMES)
+    }
+}
+
+/// A whole number from `LEAST` to `MOST`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Between<const LEAST: u64, const MOST: u64>(pub(crate) u64);
+
+impl<const LEAST: u64, const MOST: u64> Member for Option<Between<LEAST, MOST>> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.count_from(name, LEAST, MOST).map(Between)
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> JsonSchema for Between<LEAST, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Between{LEAST}And{MOST}").into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = u64::json_schema(generator);
+        schema.insert("minimum".to_owned(), LEAST.into());
+        schema.insert("maximum".to_owned(), MOST.into());
+        schema
     }
 }
 

@@ -140,9 +140,9 @@ impl ProgressDisplay {
         }
     }
 
-    /// Removes the live lines of a job and prints its final state, with the number of skipped
-    /// repositories.
-    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState, skipped: u64) {
+    /// Removes the live lines of a job and prints its final state, with the numbers of skipped
+    /// repositories in words.
+    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState, skipped: &str) {
         if let Form::Live(lines) = &mut self.form {
             lines.retain(|((id, _), _)| *id != job.id);
             show(lines);
@@ -160,8 +160,9 @@ impl ProgressDisplay {
                 summary.completed, summary.total_repositories, summary.failed
             );
         }
-        if skipped > 0 {
-            let _ = write!(counts, ", {skipped} skipped");
+        if !skipped.is_empty() {
+            let _ = write!(counts, ", {skipped}");
+            counts.push_str(if elapsed.is_some() { "," } else { "" });
         }
         let title = printable(&job.title);
         self.print_unless_quiet(&format!(

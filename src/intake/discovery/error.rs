@@ -27,7 +27,7 @@ pub enum DiscoveryError {
     TokenNeeded { request: String, code: u16 },
     #[error(
         "{request} refuses the token ({code}): check the token under [[forges]] in the server's \
-         settings, and its permissions"
+         settings: whether it is valid, has expired, and may list and read repositories"
     )]
     TokenRefused { request: String, code: u16 },
     #[error(

@@ -7,12 +7,10 @@
 
 mod entries;
 mod error;
+mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod github;
-mod gitlab;
 mod http_client;
-mod next_page;
 mod paging;
 mod resolver;
 mod retry;
@@ -20,12 +18,16 @@ mod selection;
 
 pub use error::DiscoveryError;
 
-use super::{forge_api::ForgeApi, target::Target};
+use super::{
+    forge_api::{self, Project, Question},
+    target::Target,
+};
 use crate::{
     config::Config,
     model::{git_url::GitUrl, master::Options, plan::Plan},
     pool::Pool,
 };
+use chrono::Utc;
 use paging::ForgeClient;
 use selection::Selection;
 use std::sync::Arc;
@@ -49,20 +51,6 @@ pub enum Listing {
     Repository(Plan),
     /// The target is a group, an organisation or a user.
     Group(Plan),
-}
-
-/// One entry of a forge's answer, as far as it could be parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Project {
-    /// The path below the forge's root, without `.git`.
-    path: Option<String>,
-    url: Option<String>,
-    /// Why there is nothing to scan, according to the forge.
-    skipped: Option<&'static str>,
-    /// Why the entry cannot be parsed, if so.
-    unreadable: Option<String>,
-    /// The name of an entry without a path.
-    label: String,
 }
 
 /// What a URL names, according to its forge.
@@ -105,9 +93,12 @@ impl Discovery {
         // Validate the URL again, because this code contacts the host.
         let url = GitUrl::parse(url.as_str(), &self.config.network)
             .map_err(|refusal| DiscoveryError::Refused { refusal })?;
-        let selection = Selection::new(&url, &self.config.network, options)?;
+        let api = forge_api::of(&url, &self.config)
+            .ok_or_else(|| DiscoveryError::UnknownApi { url: url.to_string() })?;
+        let selection = Selection::new(&url, &self.config.network, options, Utc::now())?;
+        let selection = selection.in_group(api.group_path(&url));
         let limit = self.config.discovery.timeout;
-        let answer = self.query(target, &url, options, &mut found);
+        let answer = self.query(api, &url, options, &mut found);
         let answer = tokio::time::timeout(limit, answer)
             .await
             .map_err(|_| DiscoveryError::TooSlow { seconds: limit.as_secs() })??;
@@ -123,20 +114,26 @@ impl Discovery {
 
     async fn query(
         &self,
-        target: &Target,
+        api: forge_api::Api,
         url: &GitUrl,
         options: &Options,
         found: OnProgress<'_>,
     ) -> Result<ForgeAnswer, DiscoveryError> {
-        let api = ForgeApi::of(url, &self.config)
-            .ok_or_else(|| DiscoveryError::UnknownApi { url: url.to_string() })?;
         let forge = ForgeClient::new(url, api, &self.config)?;
-        let answer = match api {
-            ForgeApi::Gitlab => {
-                gitlab::query(&forge, target, options.include_subgroups, found).await
+        let mut answer = Ok(None);
+        for question in api.questions(forge.base(), url, options) {
+            answer = match question {
+                Question::One(url) => forge.get(&url, 1).await.map(|answer| {
+                    answer.map(|answer| ForgeAnswer::Project(api.project(answer.one(), 1)))
+                }),
+                Question::List(url) => {
+                    forge.list(url, found).await.map(|list| list.map(ForgeAnswer::Projects))
+                }
+            };
+            if !matches!(answer, Ok(None)) {
+                break;
             }
-            ForgeApi::Github => github::query(&forge, url, found).await,
-        };
+        }
         let answer = answer.map_err(|error| forge.masked(error))?;
         answer.ok_or_else(|| DiscoveryError::NotFound {
             url: url.to_string(),

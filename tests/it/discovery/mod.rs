@@ -1,7 +1,8 @@
-//! Queries to forges: a real client against a real server that imitates the APIs of GitLab and
-//! GitHub, and misbehaves.
+//! Queries to forges: a real client against a real server that imitates the API of each kind of forge,
+//! and misbehaves.
 
 mod faults;
+mod forges;
 mod gate;
 mod lists;
 mod tls;

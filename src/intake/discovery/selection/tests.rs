@@ -1,6 +1,11 @@
 //! Tests of each kind of entry.
 
 use super::*;
+use crate::{
+    intake::forge_api::Facts,
+    model::{filters::Filters, plan::in_words},
+};
+use chrono::DateTime;
 
 fn policy() -> NetworkPolicy {
     NetworkPolicy {
@@ -12,7 +17,7 @@ fn policy() -> NetworkPolicy {
 
 fn selection(options: &Options) -> Selection {
     let place = GitUrl::parse("https://forge.example/Acme/web", &policy()).unwrap();
-    Selection::new(&place, &policy(), options).unwrap()
+    Selection::new(&place, &policy(), options, DateTime::UNIX_EPOCH).unwrap()
 }
 
 fn entry(path: &str) -> Project {
@@ -20,13 +25,7 @@ fn entry(path: &str) -> Project {
 }
 
 fn at(path: &str, url: &str) -> Project {
-    Project {
-        path: Some(path.to_owned()),
-        url: Some(url.to_owned()),
-        skipped: None,
-        unreadable: None,
-        label: String::new(),
-    }
+    Project { path: Some(path.to_owned()), url: Some(url.to_owned()), ..Project::default() }
 }
 
 /// `number name` of each row, and why it is skipped or refused.
@@ -65,7 +64,7 @@ fn repositories_skipped_by_patterns_have_a_reason() {
         ..Options::default()
     };
     let mut empty = entry("acme/web/apps/empty");
-    empty.skipped = Some("the repository is empty");
+    empty.skipped = Some((SkipKind::Empty, "the repository is empty"));
     let entries = vec![
         entry("acme/web/apps/one"),
         entry("acme/web/apps/one-old"),
@@ -117,10 +116,8 @@ fn a_refused_url_is_shown_without_its_secrets() {
 fn an_invalid_entry_affects_only_itself() {
     let nothing = |path: Option<&str>| Project {
         path: path.map(str::to_owned),
-        url: None,
-        skipped: None,
-        unreadable: None,
         label: "(entry 17)".to_owned(),
+        ..Project::default()
     };
     let long = "x".repeat(MAX_NAME_CHARS + 1);
     let entries = vec![
@@ -157,8 +154,57 @@ fn an_invalid_entry_affects_only_itself() {
 fn a_single_project_is_always_scanned() {
     let options = Options { exclude: vec!["web".into()], ..Options::default() };
     let mut empty = entry("acme/web");
-    empty.skipped = Some("the repository is empty");
+    empty.skipped = Some((SkipKind::Empty, "the repository is empty"));
     let plan = selection(&options).single(&empty);
     assert_eq!(lines(&plan), ["0 web"]);
     assert_eq!(plan.repositories[0].git_url, "https://forge.example/acme/web.git");
+}
+
+/// Fails if a reason has the wrong kind, or if a filter skips an entry that cannot be read, whose reason
+/// would be lost.
+#[test]
+fn each_reason_has_its_kind() {
+    let filters = Filters { skip_forks: true, topics: vec!["rust".into()], ..Filters::default() };
+    let options = Options { exclude: vec!["x".into()], filters, ..Options::default() };
+    let with = |path: &str, fork: bool| {
+        let topics = Some(vec!["rust".to_owned()]);
+        let facts = Facts { fork: Some(fork), topics, ..Facts::default() };
+        Project { facts, ..entry(path) }
+    };
+    let entries = vec![
+        with("acme/web/a", false),
+        Project { path: Some("acme/web/again".into()), ..with("acme/web/a", false) },
+        with("acme/web/copy", true),
+        with("acme/web/x", true),
+        entry("acme/web/plain"),
+        Project {
+            skipped: Some((SkipKind::NoAccess, "the forge has disabled the repository")),
+            ..with("acme/web/off", true)
+        },
+        Project::unreadable("number out of range".to_owned(), 7),
+    ];
+    let plan = selection(&options).group(&entries, &|| false).unwrap();
+    assert_eq!(
+        lines(&plan),
+        [
+            "0 (entry 7 of the list) refused: the forge's entry cannot be read: number out of range",
+            "1 a",
+            "- again skipped: the same repository as `a`",
+            "- copy skipped: the repository is a fork",
+            "- off skipped: the forge has disabled the repository",
+            "- plain skipped: the forge does not state its topics",
+            "- x skipped: excluded by `x`",
+        ]
+    );
+    let words = "5 skipped: 2 filtered, 1 fork, 1 no access, 1 duplicate";
+    assert_eq!(in_words(&plan.skipped_by_reason()), words);
+}
+
+/// Fails if the names of a group whose path differs from that of its URL keep the group's path.
+#[test]
+fn names_are_below_the_path_of_the_group() {
+    let selection = selection(&Options::default()).in_group("PROJ".to_owned());
+    let entries = [at("PROJ/api", "https://forge.example/scm/proj/api.git")];
+    let plan = selection.group(&entries, &|| false).unwrap();
+    assert_eq!(lines(&plan), ["0 api"]);
 }
