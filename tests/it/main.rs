@@ -42,6 +42,8 @@ mod documented_commands;
 #[cfg(test)]
 mod drawing;
 #[cfg(test)]
+mod dry_run;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;
@@ -55,6 +57,8 @@ mod faults;
 mod first_hour;
 #[cfg(test)]
 mod foreign_results;
+#[cfg(test)]
+mod forge_kinds;
 #[cfg(test)]
 mod generated_client;
 #[cfg(test)]

@@ -45,7 +45,8 @@ impl ForgeApi for Azure {
 
     fn project(&self, item: &Value, position: usize) -> Project {
         let url = entry::text(&item["webUrl"]).or_else(|| entry::text(&item["remoteUrl"]));
-        let url = url.map(entry::without_username);
+        // Names may have blanks.
+        let url = url.map(|url| entry::without_username(url.replace(' ', "%20")));
         let skipped = if item["isDisabled"] == true {
             Some((SkipKind::NoAccess, "the forge has disabled the repository"))
         } else if item["isInMaintenance"] == true {

@@ -303,9 +303,12 @@ fn an_azure_url_may_omit_the_project() {
         ("https://h/acme/_git/web", "acme/web/web"),
         ("https://h/acme/web/_git/web", "acme/web/web"),
         ("https://h/tfs/All/Web/_git/web", "tfs/All/Web/web"),
+        ("https://h/a b/_git/web", "a b/web/web"),
     ] {
         let item = json!({"name": "web", "project": {"name": "web"}, "webUrl": web});
-        assert_eq!(azure::Azure.project(&item, 1).path.as_deref(), Some(expected), "{web}");
+        let project = azure::Azure.project(&item, 1);
+        assert_eq!(project.path.as_deref(), Some(expected), "{web}");
+        assert_eq!(project.url, Some(web.replace(' ', "%20")));
     }
 }
 

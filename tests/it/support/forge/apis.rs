@@ -119,7 +119,7 @@ impl Kind {
             Self::Azure => {
                 let project = path.split('/').nth(1).unwrap_or("");
                 let place = path.rsplit_once('/').map_or("", |(place, _)| place);
-                let web = format!("{base}/{place}/_git/{name}");
+                let web = format!("{base}/{place}/_git/{name}").replace(' ', "%20");
                 json!({
                     "id": format!("00000000-0000-0000-0000-{id:012}"), "name": name,
                     "project": {"name": project, "state": "wellFormed", "visibility": "private"},
