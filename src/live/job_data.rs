@@ -256,7 +256,10 @@ impl JobData {
                 self.counted.in_progress += 1;
                 self.parts += millionths(status);
             }
-            RepoState::Completed => self.counted.completed += 1,
+            RepoState::Completed => {
+                self.counted.completed += 1;
+                self.counted.reused += u64::from(status.reused_from.is_some());
+            }
             RepoState::Failed | RepoState::TimedOut | RepoState::Cancelled => {
                 self.counted.failed += 1;
                 self.failed.insert(status.index);
@@ -271,7 +274,10 @@ impl JobData {
                 self.counted.in_progress -= 1;
                 self.parts -= millionths(status);
             }
-            RepoState::Completed => self.counted.completed -= 1,
+            RepoState::Completed => {
+                self.counted.completed -= 1;
+                self.counted.reused -= u64::from(status.reused_from.is_some());
+            }
             RepoState::Failed | RepoState::TimedOut | RepoState::Cancelled => {
                 self.counted.failed -= 1;
                 self.failed.remove(&status.index);

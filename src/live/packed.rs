@@ -12,7 +12,7 @@ mod tape;
 
 use crate::{
     model::{
-        FailureKind, RepoState,
+        FailureKind, JobId, RepoState,
         failure::Failure,
         master::{FailedRepository, Master, Options, ScanType},
         progress::{self, JobFacts},
@@ -125,6 +125,10 @@ fn repository(tape: &mut impl Tape, status: &mut RepositoryStatus, before: &Repo
     tape.time(&mut status.completed_at, status.last_update);
     tape.optional_like(&mut status.attempt, before.attempt);
     tape.optional_like(&mut status.dependencies_found, before.dependencies_found);
+    let mut reused_from = status.reused_from.as_ref().map(ToString::to_string);
+    tape.text(&mut reused_from, before.reused_from.as_ref().map(JobId::as_str));
+    status.reused_from = reused_from.and_then(|id| id.parse().ok());
+    tape.time(&mut status.checked_at, before.checked_at);
     figures(tape, &mut status.progress, before.progress.as_ref());
     let mut is_present = status.failure.is_some();
     tape.bit(&mut is_present);
@@ -338,6 +342,8 @@ fn blank() -> RepositoryStatus {
         error: None,
         failure: None,
         dependencies_found: None,
+        reused_from: None,
+        checked_at: None,
     }
 }
 

@@ -64,6 +64,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         in_progress: of(|status| status.state.is_working()),
         pending: 0,
         failed: of(|status| status.state.is_failure()),
+        reused: of(|status| status.reused_from.is_some()),
     };
     let summary = progress::totalled(master, counted);
     let working = repositories.iter().filter(|status| status.state.is_working());

@@ -98,6 +98,9 @@ pub struct RepositoryRow<'a> {
     last_update: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<&'a Progress>,
+    /// The job whose scan produced the result, if the repository was not scanned again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused_from: Option<&'a JobId>,
 }
 
 /// An item of `current_repositories`.
@@ -132,6 +135,7 @@ impl<'a> RepositoryRow<'a> {
             started_at: status.started_at,
             last_update: status.last_update,
             progress: status.progress.as_ref(),
+            reused_from: status.reused_from.as_ref(),
         }
     }
 }
@@ -192,6 +196,10 @@ pub struct RepositoryEvent<'a> {
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused_from: Option<&'a JobId>,
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::option")]
+    checked_at: Option<Timestamp>,
 }
 
 impl<'a> RepositoryEvent<'a> {
@@ -208,6 +216,8 @@ impl<'a> RepositoryEvent<'a> {
             last_update: status.last_update,
             error: status.error.as_deref(),
             failure: status.failure.as_ref(),
+            reused_from: status.reused_from.as_ref(),
+            checked_at: status.checked_at,
         }
     }
 }

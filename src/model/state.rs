@@ -128,6 +128,9 @@ pub struct Summary {
     pub in_progress: u64,
     pub pending: u64,
     pub failed: u64,
+    /// How many of the completed ones have the result of an earlier scan.
+    #[serde(default)]
+    pub reused: u64,
 }
 
 impl JobState {

@@ -92,7 +92,8 @@ async fn a_group_of_sixty_with_broken_and_hanging_repositories_is_reported_compl
     assert!(estimated, "somebody who waits wants to know for how long");
     assert_eq!(document["status"], "completed_with_errors", "{document:#}");
     let summary = json!({
-        "total_repositories": 61, "completed": 57, "in_progress": 0, "pending": 0, "failed": 4
+        "total_repositories": 61, "completed": 57, "in_progress": 0, "pending": 0, "failed": 4,
+        "reused": 0
     });
     assert_eq!(document["summary"], summary);
     let below = |path: &str| path.strip_prefix("acme/").unwrap().to_owned();

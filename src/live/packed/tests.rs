@@ -111,6 +111,10 @@ fn unpacking_restores_every_content() {
             for key in ["started_at", "last_update", "completed_at"] {
                 text[key] = times[dice(times.len())].clone();
             }
+            if dice(2) == 0 {
+                text["reused_from"] = json!(["job", "another", "jo"][dice(3)]);
+                text["checked_at"] = times[dice(times.len())].clone();
+            }
             for key in ["attempt", "dependencies_found", "stage_index", "stage_total"] {
                 text[key] = counts[dice(counts.len())].clone();
             }

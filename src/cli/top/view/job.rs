@@ -81,7 +81,7 @@ fn draw_facts(canvas: &mut Canvas<'_>, screen: &JobScreen, y: usize, now: Timest
 }
 
 fn draw_bar(canvas: &mut Canvas<'_>, details: &JobDetails, y: usize) -> usize {
-    let Summary { total_repositories: total, completed, failed, in_progress, pending } =
+    let Summary { total_repositories: total, completed, failed, in_progress, pending, reused: _ } =
         details.summary;
     let counts = [completed, failed, in_progress, pending];
     let (mut x, mut legend) = (0, 0);
