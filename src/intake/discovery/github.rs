@@ -4,7 +4,7 @@
 //! requested in an order that does not change while their pages are read; a missing or invalid
 //! member of an entry counts as absent.
 
-use super::{DiscoveryError, ForgeAnswer, OnProgress, Project, paging::ForgeClient};
+use super::{DiscoveryError, ForgeAnswer, Project, pages::Pages, paging::ForgeClient};
 use crate::{
     intake::forge_api::{endpoint, path_as_segment},
     model::git_url::GitUrl,
@@ -15,7 +15,7 @@ use serde_json::Value;
 pub(super) async fn query(
     forge: &ForgeClient,
     url: &GitUrl,
-    found: OnProgress<'_>,
+    pages: &Pages,
 ) -> Result<Option<ForgeAnswer>, DiscoveryError> {
     let name = path_as_segment(url);
     let order = [("sort", "created"), ("direction", "asc")];
@@ -23,8 +23,8 @@ pub(super) async fn query(
         let mut query = vec![("per_page", "100"), ("type", kind)];
         query.extend(order);
         let url = endpoint(forge.base(), &format!("{owners}/{name}/repos"), &query);
-        if let Some(projects) = forge.list(url, repository, found).await? {
-            return Ok(Some(ForgeAnswer::Projects(projects)));
+        if let Some(ended) = forge.list(url, repository, pages).await? {
+            return Ok(Some(ForgeAnswer::Projects(ended)));
         }
     }
     Ok(None)

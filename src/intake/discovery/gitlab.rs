@@ -4,7 +4,7 @@
 //! that does not change while their pages are read (by id, ascending); a missing or invalid member
 //! of an entry counts as absent.
 
-use super::{DiscoveryError, ForgeAnswer, OnProgress, Project, paging::ForgeClient};
+use super::{DiscoveryError, ForgeAnswer, Project, pages::Pages, paging::ForgeClient};
 use crate::intake::{
     forge_api::{endpoint, path_as_segment},
     target::Target,
@@ -16,7 +16,7 @@ pub(super) async fn query(
     forge: &ForgeClient,
     target: &Target,
     include_subgroups: bool,
-    found: OnProgress<'_>,
+    pages: &Pages,
 ) -> Result<Option<ForgeAnswer>, DiscoveryError> {
     let (Target::Group(url) | Target::Unknown(url)) = target else { return Ok(None) };
     let path = path_as_segment(url);
@@ -31,14 +31,14 @@ pub(super) async fn query(
     let order = [("per_page", "100"), ("order_by", "id"), ("sort", "asc")];
     query.extend(order);
     let group = endpoint(forge.base(), &format!("groups/{path}/projects"), &query);
-    if let Some(projects) = forge.list(group, project, found).await? {
-        return Ok(Some(ForgeAnswer::Projects(projects)));
+    if let Some(ended) = forge.list(group, project, pages).await? {
+        return Ok(Some(ForgeAnswer::Projects(ended)));
     }
     if url.depth() > 1 {
         return Ok(None);
     }
     let user = endpoint(forge.base(), &format!("users/{path}/projects"), &order);
-    Ok(forge.list(user, project, found).await?.map(ForgeAnswer::Projects))
+    Ok(forge.list(user, project, pages).await?.map(ForgeAnswer::Projects))
 }
 
 pub(super) fn project(item: &Value, position: usize) -> Project {
