@@ -23,7 +23,11 @@ async fn server_for(forge: &StandIn) -> TestServer {
 }
 
 fn setup_for(forge: &StandIn) -> Setup {
-    Setup::new().shell(NAMED).set("forges", forge.forges())
+    setup_with(forge, NAMED)
+}
+
+fn setup_with(forge: &StandIn, scanner: &str) -> Setup {
+    Setup::new().shell(scanner).set("forges", forge.forges())
 }
 
 async fn submit(server: &TestServer, forge: &StandIn) -> String {
@@ -131,6 +135,11 @@ async fn after_a_stop_the_next_server_continues_the_list() {
     let mut server = server_for(&forge).await;
     let job = submit(&server, &forge).await;
     forge.requested(3, 1).await;
+    // A stop ends running scans, and queues them again.
+    eventually("two pages are scanned", async || {
+        server.progress(&job).await["summary"]["completed"] == 4
+    })
+    .await;
     assert_eq!(server.terminate().await, Some(0));
     forge.release();
     server.restart().await;
@@ -167,6 +176,44 @@ async fn a_cursor_that_is_no_longer_valid_starts_the_list_again() {
     assert_eq!(scanned(&server), all(6));
 }
 
+/// Fails if a secret that a forge puts into its links is stored, or if the list is then not
+/// continued.
+#[tokio::test]
+async fn a_secret_in_a_link_is_not_stored() {
+    const CANARY: &str = "glpat-l1nk-c4n4ry";
+    let forge = StandIn::start(6, 2);
+    let next = format!("{}/api/v4/groups/acme/projects?page=2&t={CANARY}", forge.base());
+    forge.group().links.insert(1, next);
+    forge.group().held.insert(2);
+    let setup = Setup::new().shell(NAMED);
+    let token = setup.folder().join("token");
+    files::write(&token, CANARY);
+    let (url, token) = (forge.base(), token.display());
+    let forges = format!("[{{ kind = \"gitlab\", url = \"{url}\", token_file = \"{token}\" }}]");
+    let mut server = setup.set("forges", forges).start().await;
+    let job = submit(&server, &forge).await;
+    forge.requested(2, 1).await;
+    server.kill9().await;
+    let mut folders = vec![server.setup().jobs()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let content =
+                    String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
+                assert!(!content.contains(CANARY), "{}: {content}", entry.path().display());
+            }
+        }
+    }
+    forge.release();
+    server.restart().await;
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    assert_eq!(pages_since(&forge, 0), [1, 2, 1, 2, 3]);
+    assert_eq!(scanned(&server), all(6));
+}
+
 /// Fails if a cancel does not end the listing, loses what was listed, or if a retry does not
 /// continue the list.
 #[tokio::test]
@@ -187,7 +234,7 @@ async fn a_cancel_ends_the_listing_and_a_retry_continues_it() {
     assert_eq!(plan(&server, &job)["complete"], false);
     forge.release();
     let before = forge.group().requested.len();
-    server.post_nothing(&format!("/scan/{job}/retry")).await.expect(200);
+    server.retried(&job).await;
     let document = server.finished(&job).await;
     assert_eq!(document["status"], "completed", "{document:#}");
     assert_eq!(pages_since(&forge, before), [2, 3]);
@@ -319,10 +366,8 @@ async fn totals_reconcile_at_every_moment() {
     for page in (5..30).step_by(5) {
         forge.group().held.insert(page);
     }
-    let server = setup_for(&forge)
-        .shell("[ $((SCANWATCH_REPO_INDEX % 7)) = 3 ] && exit 4\nsay scanning\nsay completed\n")
-        .start()
-        .await;
+    let scanner = "[ $((SCANWATCH_REPO_INDEX % 7)) = 3 ] && exit 4\nsay scanning\nsay completed\n";
+    let server = setup_with(&forge, scanner).start().await;
     let job = submit(&server, &forge).await;
     let (mut before, mut samples) = (0, 0);
     let document = until(PATIENCE, "the group is finished", async || {
