@@ -79,13 +79,15 @@ impl Planner {
 
     async fn plan(&self, planning: &Planning) {
         let Some(known) = self.known(planning).await else { return };
-        let mut delivery = Delivery { planner: self, planning, errors: known.listing.errors.total };
+        let is_new = known.listing.sequence == 0 && known.plan.repositories.is_empty();
+        let errors = known.listing.errors.total;
+        let mut delivery = Delivery { planner: self, planning, errors, pages: 0 };
         let listed = match Target::parse(&planning.url, &self.config.get()) {
-            Ok(target) => self.list(&target, planning, &known, &mut delivery).await,
+            Ok(target) => self.list(&target, planning, known, &mut delivery).await,
             // The settings have changed since the job was accepted.
             Err(error) => Err(error.to_string()),
         };
-        let is_new = known.listing.sequence == 0 && known.plan.repositories.is_empty();
+        let is_new = is_new && delivery.pages == 0;
         let planned = match listed {
             Ok(Streamed::Repository(plan)) if is_new => Planned::Repository(plan),
             Ok(Streamed::Repository(_)) => {
@@ -126,7 +128,7 @@ impl Planner {
         &self,
         target: &Target,
         planning: &Planning,
-        known: &StoredPlan,
+        known: StoredPlan,
         delivery: &mut Delivery<'_>,
     ) -> Result<Streamed, String> {
         let _permit = self.permit(target, planning).await;
@@ -181,13 +183,16 @@ impl Planner {
 struct Delivery<'a> {
     planner: &'a Planner,
     planning: &'a Planning,
-    /// How many errors were delivered.
+    /// How many errors are known or were delivered.
     errors: u64,
+    /// How many pages were delivered.
+    pages: u64,
 }
 
 impl PageReceiver for Delivery<'_> {
     async fn take(&mut self, page: PlanPage) {
         self.errors += page.errors.len() as u64;
+        self.pages += 1;
         for error in &page.errors {
             tracing::warn!(job = %self.planning.id, request = error.request, error = error.error, "a page of the job's list cannot be read; continuing with the next one");
         }

@@ -126,7 +126,7 @@ impl Discovery {
     ) -> Result<Listing, DiscoveryError> {
         let mut whole = WholeList { stored: StoredPlan::of(Plan::unknown()), found };
         let known = whole.stored.clone();
-        let ended_by = match self.stream(target, options, &known, &mut whole, stop).await? {
+        let ended_by = match self.stream(target, options, known, &mut whole, stop).await? {
             Streamed::Repository(plan) => return Ok(Listing::Repository(plan)),
             Streamed::Group(ended_by) => ended_by,
         };
@@ -147,7 +147,7 @@ impl Discovery {
         &self,
         target: &Target,
         options: &Options,
-        known: &StoredPlan,
+        known: StoredPlan,
         receiver: &mut impl PageReceiver,
         stop: CancellationToken,
     ) -> Result<Streamed, DiscoveryError> {
@@ -163,14 +163,15 @@ impl Discovery {
             .map_err(|refusal| DiscoveryError::Refused { refusal })?;
         let selection = Arc::new(Selection::new(&url, &self.config.network, options)?);
         let (pages, mut inbox) = Pages::channel();
-        let answers = self.query(target, &url, options, known.listing.next.as_ref(), pages);
+        let StoredPlan { plan, listing } = known;
+        let max_entries = self.config.discovery.max_repositories;
+        let max_entries = max_entries.min(usize::try_from(MOST_REPOSITORIES).unwrap_or(usize::MAX));
+        let mut numbering = Numbering::after(&plan.repositories, max_entries);
+        drop(plan);
+        let mut sequence = listing.sequence;
+        let answers = self.query(target, &url, options, listing.next.as_ref(), pages);
         let mut ended_by = None;
         let take = async {
-            let max_entries = self.config.discovery.max_repositories;
-            let max_entries =
-                max_entries.min(usize::try_from(MOST_REPOSITORIES).unwrap_or(usize::MAX));
-            let mut numbering = Numbering::after(&known.plan.repositories, max_entries);
-            let mut sequence = known.listing.sequence;
             while let Some(Delivery { found, taken }) = inbox.recv().await {
                 let FoundPage { projects, next, last, errors } = found;
                 let (selection, stop) = (Arc::clone(&selection), stop.clone());

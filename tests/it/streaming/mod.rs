@@ -173,6 +173,7 @@ async fn a_cursor_that_is_no_longer_valid_starts_the_list_again() {
     let document = server.finished(&job).await;
     assert_eq!(document["status"], "completed", "{document:#}");
     assert_eq!(pages_since(&forge, 0), [1, 2, 3, 3, 1, 2, 4]);
+    assert_eq!(document["totals"]["found"], 6, "known entries are recognized: {document:#}");
     assert_eq!(scanned(&server), all(6));
 }
 
