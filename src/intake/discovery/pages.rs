@@ -64,33 +64,19 @@ pub(super) struct Delivery {
 
 /// Delivers pages.
 #[derive(Debug)]
-pub(super) struct Pages {
-    to: mpsc::Sender<Delivery>,
-    /// Whether the list is one of several, so that its end is not the end of the listing.
-    is_part: bool,
-}
+pub(super) struct Pages(mpsc::Sender<Delivery>);
 
 impl Pages {
     /// A sender of pages, and their receiver.
     pub(super) fn channel() -> (Self, mpsc::Receiver<Delivery>) {
         let (to, from) = mpsc::channel(1);
-        (Self { to, is_part: false }, from)
-    }
-
-    /// For lists of which each is a part of the listing: after an interruption, the listing starts
-    /// again from the first of them, and known entries are recognized.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no forge has a list of lists yet"))]
-    pub(super) fn of_several_lists(&self) -> Self {
-        Self { to: self.to.clone(), is_part: true }
+        (Self(to), from)
     }
 
     /// Delivers a page; returns once it is taken, with whether more is wanted.
-    pub(super) async fn deliver(&self, mut found: FoundPage) -> ControlFlow<()> {
-        if self.is_part {
-            (found.next, found.last) = (None, false);
-        }
+    pub(super) async fn deliver(&self, found: FoundPage) -> ControlFlow<()> {
         let (taken, answer) = oneshot::channel();
-        if self.to.send(Delivery { found, taken }).await.is_err() {
+        if self.0.send(Delivery { found, taken }).await.is_err() {
             return ControlFlow::Break(());
         }
         answer.await.unwrap_or(ControlFlow::Break(()))
@@ -323,22 +309,5 @@ mod tests {
         let (pause, token) = (String::new(), "");
         let limit = DiscoveryError::RateLimit { request: request(), code: 429, pause, token };
         assert!(!is_of_page(&limit));
-    }
-
-    /// Fails if the end of one of several lists counts as the end of the listing: after a crash the
-    /// other lists would be missing.
-    #[tokio::test]
-    async fn the_end_of_one_of_several_lists_is_not_the_end() {
-        let (pages, mut inbox) = Pages::channel();
-        let part = pages.of_several_lists();
-        let next = Some(Cursor { url: "https://h.example/2".to_owned(), page: 2, listed: 1 });
-        let found = FoundPage { next, last: true, ..FoundPage::default() };
-        let take = async {
-            let Delivery { found, taken } = inbox.recv().await.unwrap();
-            taken.send(ControlFlow::Continue(())).unwrap();
-            (found.next, found.last)
-        };
-        let (more, stored) = tokio::join!(part.deliver(found), take);
-        assert_eq!((more, stored), (ControlFlow::Continue(()), (None, false)));
     }
 }
