@@ -17,7 +17,17 @@ pub(super) struct Listed {
     to_scan: u64,
     refused: u64,
     skipped_by_reason: SkipCounts,
+    #[serde(default)]
+    discovery_errors: Vec<Unlisted>,
+    #[serde(default)]
+    discovery_errors_total: u64,
     repositories: Vec<Row>,
+}
+
+/// Something that could not be listed.
+#[derive(Debug, Deserialize)]
+struct Unlisted {
+    error: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,7 +42,26 @@ struct Row {
 pub(super) fn print(listed: &Listed) -> io::Result<()> {
     output::write(table(listed).as_bytes())?;
     output::print_message(&summary(listed));
+    if !listed.is_whole() {
+        output::print_error(&unlisted(listed));
+    }
     Ok(())
+}
+
+impl Listed {
+    /// Whether everything could be listed.
+    pub(super) fn is_whole(&self) -> bool {
+        self.discovery_errors_total == 0
+    }
+}
+
+/// "https://h/g: 2 errors while listing, some repositories may be missing: …".
+fn unlisted(listed: &Listed) -> String {
+    let first = listed.discovery_errors.first().map_or("", |unlisted| &unlisted.error);
+    let total = listed.discovery_errors_total;
+    let errors = if total == 1 { "1 error".to_owned() } else { format!("{total} errors") };
+    let url = printable(&listed.git_url);
+    format!("{url}: {errors} while listing, some repositories may be missing: {}", printable(first))
 }
 
 fn table(listed: &Listed) -> String {
@@ -100,5 +129,22 @@ mod tests {
         let expected = "https://h.example/g: 1 would be scanned, 1 refused, \
                         2 skipped: 1 archived, 1 no access";
         assert_eq!(summary(&listed), expected);
+        assert!(listed.is_whole());
+    }
+
+    /// Fails if a list that is not complete seems to be.
+    #[test]
+    fn what_could_not_be_listed_is_reported() {
+        let listed: Listed = serde_json::from_value(json!({
+            "git_url": "https://h.example/g", "scan_type": "group", "total": 0,
+            "to_scan": 0, "skipped": 0, "refused": 0, "skipped_by_reason": {}, "repositories": [],
+            "discovery_errors": [{"request": "r", "error": "r answers 500", "timestamp": "t"}],
+            "discovery_errors_total": 2,
+        }))
+        .unwrap();
+        assert!(!listed.is_whole());
+        let expected = "https://h.example/g: 2 errors while listing, some repositories may be \
+                        missing: r answers 500";
+        assert_eq!(unlisted(&listed), expected);
     }
 }

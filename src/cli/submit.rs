@@ -117,8 +117,17 @@ async fn list_all(args: &SubmitArgs, client: &Client) -> Result<Exit, ClientErro
     let mut exit = Exit::Done;
     for url in &args.urls {
         match client.post_patiently("/scan?dry_run=true", &request(args, url)).await {
-            Ok(document) if args.server.json => output::write(&document.line())?,
-            Ok(document) => dry_run::print(&document.read()?)?,
+            Ok(document) => {
+                let listed: dry_run::Listed = document.read()?;
+                if args.server.json {
+                    output::write(&document.line())?;
+                } else {
+                    dry_run::print(&listed)?;
+                }
+                if !listed.is_whole() {
+                    exit = exit.max(Exit::Failed);
+                }
+            }
             Err(error @ ClientError::Refused { status: 400 | 422, .. }) => {
                 print_refusal(url, &error);
                 exit = exit.max(error.exit());

@@ -9,6 +9,7 @@ use super::{
     target::Target,
 };
 use crate::model::{
+    listing::ListingErrors,
     master::{Options, ScanType},
     plan::Plan,
 };
@@ -24,6 +25,8 @@ pub(super) const MAX_DRY_RUNS: usize = 2;
 pub struct Preview {
     pub scan_type: ScanType,
     pub plan: Plan,
+    /// What could not be listed.
+    pub errors: ListingErrors,
     /// Held while the plan is in memory.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -71,11 +74,13 @@ pub async fn preview(
     stop: CancellationToken,
 ) -> Result<Preview, DryRunError> {
     check_options(options)?;
-    Ok(match discovery.list(target, options, |_| {}, stop).await? {
+    Ok(match discovery.list(target, options, stop).await? {
         Listing::Repository(plan) => {
             let scan_type = target.scan_type().unwrap_or(ScanType::Repository);
-            Preview { scan_type, plan, _permit: None }
+            Preview { scan_type, plan, errors: ListingErrors::default(), _permit: None }
         }
-        Listing::Group(plan) => Preview { scan_type: ScanType::Group, plan, _permit: None },
+        Listing::Group { plan, errors } => {
+            Preview { scan_type: ScanType::Group, plan, errors, _permit: None }
+        }
     })
 }

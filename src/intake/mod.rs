@@ -100,7 +100,7 @@ impl Intake {
         plannings: mpsc::UnboundedReceiver<Planning>,
         tasks: &TaskTracker,
     ) -> Self {
-        Planner::start(&setup.config, supervisor.clone(), plannings, tasks);
+        Planner::start(&setup, supervisor.clone(), plannings, tasks);
         let discovery = Discovery::new(setup.config.get());
         let dry_runs = Arc::new(Semaphore::new(dry_run::MAX_DRY_RUNS));
         Self { setup, supervisor, discovery, dry_runs }
@@ -138,6 +138,7 @@ impl Intake {
         let names = plan.repositories.iter().map(|planned| planned.repo_name.clone()).collect();
         let url = git_url::trimmed(&url);
         let mut master = Master::new(&id, url, target.scan_type(), names, created_at);
+        master.discovering = !plan.complete;
         master.submitted_by = submitted_by;
         master.options = Some(options);
         let job = NewJob { id: id.clone(), master, plan, permit: Some(permit) };

@@ -242,6 +242,9 @@ fn job(facts: &JobFacts, elapsed_seconds: u64) -> Value {
         "job_id": facts.id,
         "status": facts.state,
         "summary": facts.summary,
+        "totals": facts.totals(),
+        "discovering": facts.discovering,
+        "discovery_errors_total": facts.discovery_errors,
         "elapsed_time_seconds": elapsed_seconds,
         "eta_seconds": facts.eta_seconds(elapsed_seconds),
         "completed_at": facts.completed_at.map(time::format),
@@ -249,9 +252,14 @@ fn job(facts: &JobFacts, elapsed_seconds: u64) -> Value {
 }
 
 pub(super) fn end_message(facts: &JobFacts) -> Vec<u8> {
-    json!({ "job_id": facts.id, "status": facts.state, "summary": facts.summary })
-        .to_string()
-        .into_bytes()
+    let end = json!({
+        "job_id": facts.id,
+        "status": facts.state,
+        "summary": facts.summary,
+        "totals": facts.totals(),
+        "discovery_errors_total": facts.discovery_errors,
+    });
+    end.to_string().into_bytes()
 }
 
 #[cfg(test)]

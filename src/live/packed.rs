@@ -12,12 +12,14 @@ mod tape;
 
 use crate::{
     model::{
-        FailureKind, RepoState,
+        FailureKind, JobId, RepoState,
         failure::Failure,
+        listing::ListingError,
         master::{FailedRepository, Master, Options, ScanType},
         progress::{self, JobFacts},
         repository::{Figures, Progress, RepositoryStatus},
         stage_progress::StageProgress,
+        time::Timestamp,
     },
     store::layout::JobFile,
 };
@@ -125,6 +127,10 @@ fn repository(tape: &mut impl Tape, status: &mut RepositoryStatus, before: &Repo
     tape.time(&mut status.completed_at, status.last_update);
     tape.optional_like(&mut status.attempt, before.attempt);
     tape.optional_like(&mut status.dependencies_found, before.dependencies_found);
+    let mut reused_from = status.reused_from.as_ref().map(ToString::to_string);
+    tape.text(&mut reused_from, before.reused_from.as_ref().map(JobId::as_str));
+    status.reused_from = reused_from.and_then(|id| id.parse().ok());
+    tape.time(&mut status.checked_at, before.checked_at);
     figures(tape, &mut status.progress, before.progress.as_ref());
     let mut is_present = status.failure.is_some();
     tape.bit(&mut is_present);
@@ -261,6 +267,8 @@ fn master<'a>(
         _ => None,
     };
     tape.optional_like(&mut master.total_repositories, Some(facts.summary.total_repositories));
+    tape.optional_like(&mut master.skipped_repositories, Some(facts.skipped));
+    tape.bit(&mut master.discovering);
     tape.text(&mut master.status, Some(facts.state.as_str()));
     tape.time(&mut master.started_at, facts.started_at);
     tape.time(&mut master.completed_at, facts.completed_at);
@@ -283,11 +291,31 @@ fn master<'a>(
     }
     tape.text(&mut master.error, facts.error.as_deref());
     tape.text(&mut master.waiting_for, None);
+    discovery_errors(tape, master, facts);
     tape.text(&mut master.submitted_by, None);
     let json = |options: &Options| serde_json::to_string(options).unwrap_or_default();
     let mut options = master.options.as_ref().map(json);
     tape.text(&mut options, Some(&json(&Options::default())));
     master.options = options.map(|json| serde_json::from_str(&json).unwrap_or_default());
+}
+
+fn discovery_errors(tape: &mut impl Tape, master: &mut Master, facts: &JobFacts) {
+    tape.number_like(&mut master.discovery_errors_total, facts.discovery_errors);
+    let mut is_listed = !master.discovery_errors.is_empty();
+    tape.bit(&mut is_listed);
+    if !is_listed {
+        return;
+    }
+    let count = tape.length(master.discovery_errors.len());
+    let blank = || ListingError::new("", "", Timestamp::default());
+    master.discovery_errors.resize_with(count, blank);
+    for error in &mut master.discovery_errors {
+        tape.required(&mut error.request, "");
+        tape.required(&mut error.error, "");
+        let mut at = Some(error.timestamp);
+        tape.time(&mut at, master.completed_at);
+        error.timestamp = at.unwrap_or_default();
+    }
 }
 
 /// Names. Another list probably has the same names in the same order; if not, each name probably is
@@ -338,6 +366,8 @@ fn blank() -> RepositoryStatus {
         error: None,
         failure: None,
         dependencies_found: None,
+        reused_from: None,
+        checked_at: None,
     }
 }
 

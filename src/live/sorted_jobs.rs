@@ -147,7 +147,20 @@ mod tests {
         let (started_at, completed_at) = (None, None);
         let (url, error, fraction) = (None, None, 0.0);
         let folder_time = crate::model::time::Timestamp::default();
-        JobFacts { id, url, state, summary, started_at, folder_time, completed_at, error, fraction }
+        JobFacts {
+            id,
+            url,
+            state,
+            summary,
+            skipped: 0,
+            discovering: false,
+            discovery_errors: 0,
+            started_at,
+            folder_time,
+            completed_at,
+            error,
+            fraction,
+        }
     }
 
     /// Fails if a page differs from that of a list that is sorted from scratch.

@@ -4,6 +4,7 @@
 //! rows.
 
 use super::{
+    listing::{ListingError, ListingErrors},
     master::ScanType,
     plan::{Plan, PlannedRepository, SkipCounts, SkipKind},
 };
@@ -24,6 +25,12 @@ pub struct DryRun<'a> {
     pub refused: usize,
     /// The number of skipped repositories, by kind of reason.
     pub skipped_by_reason: SkipCounts,
+    /// What could not be listed: the first errors. The repositories of it are not among the rows.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub discovery_errors: &'a [ListingError],
+    /// The number of all of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub discovery_errors_total: u64,
     pub repositories: Vec<DryRunRow<'a>>,
 }
 
@@ -53,8 +60,13 @@ pub enum Action {
 }
 
 impl<'a> DryRun<'a> {
-    /// The counts of a plan, without its rows.
-    pub fn counts(git_url: &'a str, scan_type: ScanType, plan: &Plan) -> Self {
+    /// The counts of a plan, without its rows, and what could not be listed.
+    pub fn counts(
+        git_url: &'a str,
+        scan_type: ScanType,
+        plan: &Plan,
+        errors: &'a ListingErrors,
+    ) -> Self {
         let count = |wanted: Action| {
             let rows = plan.repositories.iter().map(DryRunRow::from);
             rows.filter(|row| row.action == wanted).count()
@@ -67,15 +79,27 @@ impl<'a> DryRun<'a> {
             skipped: count(Action::Skip),
             refused: count(Action::Refuse),
             skipped_by_reason: plan.skipped_by_reason(),
+            discovery_errors: &errors.first,
+            discovery_errors_total: errors.total,
             repositories: Vec::new(),
         }
     }
 
     /// The whole document.
-    pub fn of(git_url: &'a str, scan_type: ScanType, plan: &'a Plan) -> Self {
+    pub fn of(
+        git_url: &'a str,
+        scan_type: ScanType,
+        plan: &'a Plan,
+        errors: &'a ListingErrors,
+    ) -> Self {
         let repositories = plan.repositories.iter().map(DryRunRow::from).collect();
-        Self { repositories, ..Self::counts(git_url, scan_type, plan) }
+        Self { repositories, ..Self::counts(git_url, scan_type, plan, errors) }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl<'a> From<&'a PlannedRepository> for DryRunRow<'a> {

@@ -45,6 +45,8 @@ pub struct ListedJob<'a> {
     completed_repositories: u64,
     /// Repositories that failed, timed out or were cancelled.
     failed_repositories: u64,
+    /// Completed repositories with the result of an earlier scan.
+    reused_repositories: u64,
 }
 
 /// The first message of a stream of all jobs.
@@ -97,6 +99,7 @@ impl<'a> ListedJob<'a> {
             total_repositories: facts.summary.total_repositories,
             completed_repositories: facts.summary.completed,
             failed_repositories: facts.summary.failed,
+            reused_repositories: facts.summary.reused,
         }
     }
 

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     pub schema: u32,
-    /// Whether all repositories are listed; a crash may leave a group's plan incomplete.
+    /// Whether all repositories are listed: not while the listing goes on, and not if something
+    /// could not be listed.
     pub complete: bool,
     pub repositories: Vec<PlannedRepository>,
 }

@@ -6,7 +6,7 @@
 //! Python service and of custom scanners are parsed by the same rules as our own.
 
 use super::{
-    Failure, RepoState,
+    Failure, JobId, RepoState,
     json::{Fields, shortened},
     stage_progress::StageProgress,
     time::Timestamp,
@@ -32,6 +32,11 @@ pub struct RepositoryStatus {
     pub error: Option<String>,
     pub failure: Option<Failure>,
     pub dependencies_found: Option<u64>,
+    /// The job whose scan produced the result; set only for completed repositories that were not
+    /// scanned again.
+    pub reused_from: Option<JobId>,
+    /// When the scanner asked the forge for the commit.
+    pub checked_at: Option<Timestamp>,
 }
 
 /// The changing figures of a repository, in the form that its numbers allow.
@@ -124,6 +129,10 @@ impl RepositoryStatus {
                 .typed("failure", "an object with `kind` and `detail`")
                 .map(|failure: Failure| Failure { detail: shortened(failure.detail), ..failure }),
             dependencies_found: fields.count("dependencies_found"),
+            reused_from: fields
+                .typed("reused_from", "the id of a job")
+                .filter(|_| state == RepoState::Completed),
+            checked_at: fields.time("checked_at"),
         };
         Ok((status, fields.into_warnings()))
     }

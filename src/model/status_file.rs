@@ -13,7 +13,7 @@
 //! others, in their order. The tests compare both with the definition.
 
 use super::{
-    Failure, RepoState,
+    Failure, JobId, RepoState,
     json::count_of,
     stage_progress::StageProgress,
     time::{self, Timestamp},
@@ -98,6 +98,14 @@ pub struct StatusFile<'a> {
     pub percentage: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dependencies_found: Option<u64>,
+    /// The job whose scan produced the result, if this repository was not scanned again because
+    /// nothing that it depends on has changed. Only scanwatch writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<&'a JobId>,
+    /// When the scanner asked the forge for the commit.
+    #[schemars(with = "Option<Time>")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::option")]
+    pub checked_at: Option<Timestamp>,
     /// Errors; the first one is shown.
     #[schemars(with = "Option<Vec<ErrorEntry>>")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -166,6 +166,8 @@ mod space;
 #[cfg(test)]
 mod stopped_shims;
 #[cfg(test)]
+mod streaming;
+#[cfg(test)]
 mod strict_clients;
 #[cfg(test)]
 mod support;

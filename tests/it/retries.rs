@@ -403,7 +403,8 @@ async fn a_waiting_retry_takes_no_slot_and_its_job_waits_for_it() {
     })
     .await;
     let summary = json!({
-        "total_repositories": 3, "completed": 2, "in_progress": 0, "pending": 1, "failed": 0
+        "total_repositories": 3, "completed": 2, "in_progress": 0, "pending": 1, "failed": 0,
+        "reused": 0
     });
     assert_eq!(document["summary"], summary, "{document:#}");
     assert_eq!(document["status"], "in_progress", "{document:#}");

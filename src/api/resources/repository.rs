@@ -90,6 +90,14 @@ pub(crate) struct RepositoryAnswer<'a> {
     /// The reason of the failure as text.
     error: Option<&'a str>,
     failure: Option<&'a Failure>,
+    /// The job whose scan produced the result, if the repository was not scanned again because
+    /// nothing that the result depends on has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused_from: Option<&'a JobId>,
+    /// When the scanner asked the forge for the commit.
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    checked_at: Option<Timestamp>,
 }
 
 /// A page of packages.
@@ -178,6 +186,8 @@ impl<'a> RepositoryAnswer<'a> {
             dependencies_found: status.dependencies_found,
             error: status.error.as_deref(),
             failure: status.failure.as_ref(),
+            reused_from: status.reused_from.as_ref(),
+            checked_at: status.checked_at,
         }
     }
 
@@ -201,6 +211,8 @@ impl<'a> RepositoryAnswer<'a> {
             dependencies_found: None,
             error: None,
             failure: None,
+            reused_from: None,
+            checked_at: None,
         }
     }
 }

@@ -31,6 +31,10 @@ pub(in crate::cli) struct JobView {
     pub(in crate::cli) summary: Summary,
     pub(in crate::cli) elapsed_seconds: Option<u64>,
     pub(in crate::cli) eta_seconds: Option<u64>,
+    /// How many entries have been found, while they are being listed.
+    pub(in crate::cli) discovered: Option<u64>,
+    /// How many errors the listing had.
+    pub(in crate::cli) discovery_errors: u64,
     joined: bool,
     /// The repositories whose final state was reported, and whether they failed.
     finished: HashMap<u32, bool>,
@@ -47,6 +51,8 @@ impl JobView {
             summary: Summary::default(),
             elapsed_seconds: None,
             eta_seconds: None,
+            discovered: None,
+            discovery_errors: 0,
             joined: false,
             finished: HashMap::new(),
             waiting: HashMap::new(),
@@ -95,7 +101,7 @@ impl JobView {
 
     /// Whether this is a group of repositories, or not known yet.
     pub(in crate::cli) fn is_group(&self) -> bool {
-        self.summary.total_repositories != 1
+        self.summary.total_repositories != 1 || self.discovered.is_some()
     }
 
     /// Whether a reported failure explains why the job failed.
@@ -109,6 +115,8 @@ impl JobView {
         }
         self.elapsed_seconds = data["elapsed_time_seconds"].as_u64().or(self.elapsed_seconds);
         self.eta_seconds = data["eta_seconds"].as_u64();
+        self.discovered = discovered(data);
+        self.discovery_errors = data["discovery_errors_total"].as_u64().unwrap_or(0);
     }
 
     fn repository(&mut self, status: RepositoryStatus) -> Option<JobUpdate> {
@@ -130,6 +138,13 @@ impl JobView {
         let reported = self.waiting.insert(index, message.clone());
         (reported.as_deref() != Some(&message)).then_some(JobUpdate::Waiting(status))
     }
+}
+
+/// How many entries have been found, according to an event of a job whose repositories are being
+/// listed.
+pub(in crate::cli) fn discovered(data: &Value) -> Option<u64> {
+    let is_listed = data["discovering"] == true;
+    is_listed.then(|| data["totals"]["found"].as_u64().unwrap_or(0))
 }
 
 /// The repositories of a snapshot, failed ones with their errors.
@@ -265,6 +280,22 @@ mod tests {
         assert!(view.has_reported_failure());
         view.apply("repository", &waits(2));
         assert!(!view.has_reported_failure(), "the next attempt is not a failure yet");
+    }
+
+    /// Fails if a group of which one repository has been listed is shown as a single repository, or
+    /// if the number stays once the list has ended.
+    #[test]
+    fn a_job_that_is_being_listed_is_a_group() {
+        let mut view = JobView::new(&"a".parse().unwrap());
+        let mut event = json!({
+            "status": "in_progress", "discovering": true, "totals": {"found": 312},
+            "summary": {"total_repositories": 1, "completed": 0, "in_progress": 1, "pending": 0, "failed": 0},
+        });
+        view.apply("job", &event);
+        assert_eq!((view.discovered, view.is_group()), (Some(312), true));
+        event["discovering"] = json!(false);
+        view.apply("job", &event);
+        assert_eq!((view.discovered, view.is_group()), (None, false));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     model::{
         dry_run::DryRun,
         git_url,
+        listing::ListingErrors,
         master::{Options, ScanType},
         plan::Plan,
     },
@@ -59,7 +60,8 @@ pub(super) async fn list_all(
                 }
                 Wanted::File(_) => {
                     let plan = Plan::of([(shown.to_owned(), shown.to_owned())]);
-                    print(args, &DryRun::of(shown, ScanType::Path, &plan))?;
+                    let errors = ListingErrors::default();
+                    print(args, &DryRun::of(shown, ScanType::Path, &plan, &errors))?;
                 }
             }
         }
@@ -81,8 +83,8 @@ async fn list(
     let stop = CancellationToken::new();
     match preview(discovery, target, options, stop).await {
         Ok(found) => {
-            print(args, &DryRun::of(text, found.scan_type, &found.plan))?;
-            Ok(Exit::Done)
+            print(args, &DryRun::of(text, found.scan_type, &found.plan, &found.errors))?;
+            Ok(if found.errors.total == 0 { Exit::Done } else { Exit::Failed })
         }
         Err(error) => {
             output::print_error(&output::printable(&chain(&error)));

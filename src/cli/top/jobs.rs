@@ -201,6 +201,7 @@ impl Jobs {
                     total_repositories: count("total_repositories"),
                     completed: count("completed_repositories"),
                     failed: count("failed_repositories"),
+                    reused: count("reused_repositories"),
                     ..before
                 },
                 error: row["error_message"].as_str().map(str::to_owned),

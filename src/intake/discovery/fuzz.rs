@@ -2,6 +2,7 @@
 
 use super::{
     entries::{self, Body},
+    numbering::Numbering,
     paging::project,
     retry,
     selection::Selection,
@@ -74,11 +75,13 @@ fn check_plan(projects: &[Project]) {
     let place = GitUrl::parse(PLACE, &policy).expect("a URL that is allowed");
     let selection = Selection::new(&place, &policy, &Options::default(), DateTime::UNIX_EPOCH);
     let selection = selection.expect("no patterns");
-    let Some(plan) = selection.group(projects, &|| false) else {
+    let Some(rows) = selection.rows(projects, &|| false) else {
         panic!("the selection was not stopped")
     };
-    assert!(plan.complete && plan.repositories.len() <= projects.len());
-    for line in &plan.repositories {
+    let mut numbering = Numbering::after(&[], projects.len());
+    let rows = rows.into_iter().filter_map(|row| numbering.add(row).expect("there is room"));
+    for (at, line) in rows.enumerate() {
+        assert!(line.repo_index.is_none_or(|index| index as usize <= at), "{line:?}");
         assert!(!line.repo_name.contains(is_unprintable), "{line:?}");
         assert!(line.skipped.is_none() || line.repo_index.is_none(), "{line:?}");
         let shown = Url::parse(&line.git_url).expect("a URL of HTTP");

@@ -1,4 +1,4 @@
-//! Requests to one forge: paging through lists, retries, and limits.
+//! Requests to one forge: retries, and limits.
 //!
 //! Input: the URL of a request. Output: JSON and the URL of the next page, or that the object does
 //! not exist. Invariants: only the origin of [`ForgeClient::base`] is contacted, with the token of
@@ -6,7 +6,7 @@
 //! size of an answer is checked while it is read; a page is requested at most four times.
 
 use super::{
-    DiscoveryError, OnProgress, Project,
+    DiscoveryError, Project,
     entries::{self, Body, Entry},
     http_client::{self, chain},
     resolver::NoAllowedAddress,
@@ -23,7 +23,6 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 use std::{
     borrow::Cow,
-    collections::HashSet,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -47,8 +46,9 @@ pub(super) struct ForgeClient {
 /// A complete answer.
 #[derive(Debug)]
 pub(super) struct Answer {
-    body: Body,
-    next: Option<Url>,
+    pub(super) body: Body,
+    /// The URL of the next page, or why it must not be requested.
+    pub(super) next: Result<Option<Url>, DiscoveryError>,
 }
 
 impl Answer {
@@ -90,6 +90,10 @@ impl ForgeClient {
         &self.base
     }
 
+    pub(super) fn api(&self) -> Api {
+        self.api
+    }
+
     pub(super) fn has_token(&self) -> bool {
         self.has_token
     }
@@ -102,48 +106,31 @@ impl ForgeClient {
         }
     }
 
-    /// Reads all pages of a list; `None` if the list does not exist.
-    pub(super) async fn list(
-        &self,
-        first: Url,
-        found: OnProgress<'_>,
-    ) -> Result<Option<Vec<Project>>, DiscoveryError> {
-        let mut projects = Vec::new();
-        let mut seen = HashSet::new();
-        let mut next = Some(first);
-        for page in 1.. {
-            let Some(url) = next else { break };
-            if page > self.limits.max_pages {
-                let max = self.limits.max_pages;
-                return Err(DiscoveryError::TooManyPages { request: shown(&url, 1), max });
-            }
-            let answer = match self.get(&url, page).await? {
-                Some(answer) => answer,
-                None if page == 1 => return Ok(None),
-                None => {
-                    let request = shown(&url, page);
-                    return Err(DiscoveryError::Status { request, code: 404, attempts: 1 });
-                }
-            };
-            let Body::List(items) = answer.body else {
-                let reason = "not a list".to_owned();
-                return Err(DiscoveryError::InvalidAnswer { request: shown(&url, page), reason });
-            };
-            let known = projects.len();
-            let numbered = (known + 1..).zip(&items);
-            projects.extend(numbered.map(|(position, item)| project(item, position, self.api)));
-            found(projects.len() as u64);
-            if answer.next.as_ref().is_some_and(|next| *next == url || seen.contains(next)) {
-                return Err(DiscoveryError::PageLoop { request: shown(&url, page) });
-            }
-            seen.insert(url);
-            next = answer.next;
-        }
-        Ok(Some(projects))
+    /// The limits of the settings.
+    pub(super) fn limits(&self) -> &DiscoveryConfig {
+        &self.limits
+    }
+
+    /// Masks the token in a text.
+    pub(super) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redactor.redact(text)
     }
 
     /// Sends one request, with retries for temporary failures; `None` if the object does not exist.
     pub(super) async fn get(&self, url: &Url, page: u32) -> Result<Option<Answer>, DiscoveryError> {
+        self.wait_until_resumed().await;
+        let limit = self.limits.timeout;
+        let answer = tokio::time::timeout(limit, self.get_with_retries(url, page)).await;
+        answer.unwrap_or_else(|_| {
+            Err(DiscoveryError::TooSlow { request: shown(url, page), seconds: limit.as_secs() })
+        })
+    }
+
+    async fn get_with_retries(
+        &self,
+        url: &Url,
+        page: u32,
+    ) -> Result<Option<Answer>, DiscoveryError> {
         let request = shown(url, page);
         let mut retries = 0;
         loop {
@@ -167,7 +154,6 @@ impl ForgeClient {
         attempts: u32,
     ) -> Result<Outcome, DiscoveryError> {
         let request = || request.to_owned();
-        self.wait_until_resumed().await;
         let mut response = match self.client.get(url.clone()).send().await {
             Ok(response) => response,
             Err(error) => return self.transfer_failed(&error, request(), attempts),
@@ -205,11 +191,10 @@ impl ForgeClient {
             None => entries::read(&bytes).map(|body| (body, Value::Null)),
             Some(name) => entries::read_member(&bytes, name),
         };
-        let (mut body, mut members) = read.map_err(|error| DiscoveryError::InvalidAnswer {
+        let (mut body, members) = read.map_err(|error| DiscoveryError::InvalidAnswer {
             request: request(),
             reason: format!("not JSON ({error})"),
         })?;
-        mask(&mut members, &self.redactor);
         match &mut body {
             Body::One(value) => mask(value, &self.redactor),
             Body::List(items) => {
@@ -220,7 +205,7 @@ impl ForgeClient {
         let end = PageEnd { url, headers: &headers, members: &members, entries };
         let next = self.api.next_page(&end).map_err(|OtherOrigin(origin)| {
             DiscoveryError::OtherOrigin { request: request(), origin }
-        })?;
+        });
         Ok(Outcome::Answer(Answer { body, next }))
     }
 
@@ -312,7 +297,7 @@ fn mask(value: &mut Value, redactor: &Redactor) {
 }
 
 /// A request as shown in errors: without its query, which may come from the forge.
-fn shown(url: &Url, page: u32) -> String {
+pub(super) fn shown(url: &Url, page: u32) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);

@@ -1,7 +1,8 @@
-//! Turns a forge's list into a plan: which repositories are scanned, skipped or refused. Pure.
+//! Turns a forge's entries into rows of a plan: which repositories are scanned, skipped or refused.
+//! Pure.
 //!
-//! Input: the forge's entries, the options, the policy. Output: a complete plan, sorted by name.
-//! Invariants: every entry has a row, and duplicate entries have one; a URL that the policy
+//! Input: the forge's entries, the options, the policy. Output: a row for each entry; `numbering`
+//! numbers them. Invariants: every entry has a row; a URL that the policy
 //! refuses, or that leads to another forge, is shown only without its secrets, and its row says why
 //! it must not be contacted.
 
@@ -17,7 +18,6 @@ use crate::model::{
     time::Timestamp,
 };
 use percent_encoding::percent_decode_str;
-use std::collections::HashMap;
 use url::Url;
 
 /// The maximum length of a name, in characters.
@@ -69,35 +69,13 @@ impl Selection {
         Plan { schema: 1, complete: true, repositories: vec![scanned(row, 0)] }
     }
 
-    /// The plan of a group; `None` if `stopped` returns true meanwhile.
-    pub(super) fn group(&self, projects: &[Project], stopped: &dyn Fn() -> bool) -> Option<Plan> {
-        let row = |project| (!stopped()).then(|| self.row(project));
-        let mut rows = projects.iter().map(row).collect::<Option<Vec<_>>>()?;
-        rows.sort_by(|a, b| (&a.repo_name, &a.git_url).cmp(&(&b.repo_name, &b.git_url)));
-        // If a list grows while its pages are read, an entry may appear twice.
-        rows.dedup();
-        let mut known: HashMap<String, String> = HashMap::new();
-        let mut index = 0;
-        let repositories = rows
-            .into_iter()
-            .map(|mut row| {
-                if row.skipped.is_some() {
-                    return row;
-                }
-                if row.refused.is_none()
-                    && let Some(first) = known.insert(row.git_url.clone(), row.repo_name.clone())
-                {
-                    row.skipped = Some(format!("the same repository as `{first}`"));
-                    row.skipped_kind = Some(SkipKind::Duplicate);
-                    known.insert(row.git_url.clone(), first);
-                    return row;
-                }
-                let row = scanned(row, index);
-                index += 1;
-                row
-            })
-            .collect();
-        Some(Plan { schema: 1, complete: true, repositories })
+    /// The rows of a group's entries, without numbers; `None` if `stopped` returns true meanwhile.
+    pub(super) fn rows(
+        &self,
+        projects: &[Project],
+        stopped: &dyn Fn() -> bool,
+    ) -> Option<Vec<PlannedRepository>> {
+        projects.iter().map(|project| (!stopped()).then(|| self.row(project))).collect()
     }
 
     fn row(&self, project: &Project) -> PlannedRepository {

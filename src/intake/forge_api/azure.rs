@@ -89,6 +89,10 @@ impl ForgeApi for Azure {
         Ok(token.map(|token| next_page::with_parameter(end.url, "continuationToken", token)))
     }
 
+    fn page_after(&self, _page: &Url) -> Option<Url> {
+        None
+    }
+
     /// A personal access token is a password; the name of its user does not matter.
     fn authorization(&self, _username: &str, token: &str) -> String {
         basic("", token)

@@ -65,6 +65,12 @@ impl ForgeApi for BitbucketServer {
         Ok(next.map(|next| next_page::with_parameter(end.url, "start", &next.to_string())))
     }
 
+    /// Entries that the forge hides take a number, too, so this page begins at the latest where the one
+    /// that cannot be read has ended.
+    fn page_after(&self, page: &Url) -> Option<Url> {
+        next_page::advanced(page, "start", next_page::parameter(page, "limit")?)
+    }
+
     fn group_path(&self, url: &GitUrl) -> String {
         project_key(url).unwrap_or_default()
     }

@@ -105,6 +105,11 @@ pub(super) trait ForgeApi: Debug + Sync {
         next_page::by_header(end.headers, end.url)
     }
 
+    /// The URL of the page after one that cannot be read; `None` if only that page names it.
+    fn page_after(&self, page: &Url) -> Option<Url> {
+        next_page::advanced(page, "page", 1)
+    }
+
     /// The value of the `Authorization` header.
     fn authorization(&self, _username: &str, token: &str) -> String {
         format!("Bearer {token}")

@@ -47,6 +47,12 @@ pub(super) fn parameter(url: &Url, name: &str) -> Option<usize> {
     url.query_pairs().find(|pair| pair.0 == name)?.1.parse().ok()
 }
 
+/// The URL with a number in its query increased.
+pub(super) fn advanced(current: &Url, name: &str, step: usize) -> Option<Url> {
+    let number = parameter(current, name)?.checked_add(step)?;
+    Some(with_parameter(current, name, &number.to_string()))
+}
+
 /// The URL with another value of a parameter.
 pub(super) fn with_parameter(current: &Url, name: &str, value: &str) -> Url {
     let mut url = current.clone();
@@ -165,6 +171,20 @@ mod tests {
     fn a_page_number_is_used_without_a_link() {
         let page = "https://forge.example/api/v4/groups/a/projects?per_page=2&page=7";
         assert_eq!(next(&[("x-next-page", "7")]), Ok(Some(page.to_owned())));
+    }
+
+    #[test]
+    fn the_page_after_a_broken_one_is_found_by_its_number() {
+        let after = |query: &str| {
+            let url = Url::parse(&format!("https://h.example/p{query}")).unwrap();
+            advanced(&url, "page", 1).map(String::from)
+        };
+        let next = "https://h.example/p?per_page=100&sort=asc&page=5";
+        assert_eq!(after("?per_page=100&page=4&sort=asc").as_deref(), Some(next));
+        let largest = format!("?page={}", usize::MAX);
+        for query in ["", "?per_page=100", "?page=x", &largest, "?cursor=page"] {
+            assert_eq!(after(query), None, "{query}");
+        }
     }
 
     #[test]

@@ -377,3 +377,18 @@ fn the_group_of_a_url_is_as_the_entries_have_it() {
         assert_eq!(api.group_path(&url(text)), expected, "{text}");
     }
 }
+
+/// Fails if one broken page ends a list whose pages have numbers, or if a place is invented that only the
+/// broken page would have named.
+#[test]
+fn the_page_after_a_broken_one_has_the_next_number() {
+    let after = |api: Api, query: &str| {
+        let page = Url::parse(&format!("https://h.example/x?{query}")).unwrap();
+        api.page_after(&page).and_then(|url| url.query().map(str::to_owned))
+    };
+    let tea = after(&gitea::Gitea, "limit=50&page=2");
+    assert_eq!(tea.as_deref(), Some("limit=50&page=3"));
+    let server = after(&bitbucket_server::BitbucketServer, "limit=100&start=40");
+    assert_eq!(server.as_deref(), Some("limit=100&start=140"));
+    assert_eq!(after(&azure::Azure, "continuationToken=7&page=1"), None);
+}

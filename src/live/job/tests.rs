@@ -50,6 +50,29 @@ fn a_reader_gets_the_newest_state_of_each_changed_part_once() {
     assert!(job.messages_after(version).messages.is_empty());
 }
 
+/// Fails if a reused repository is not counted among both, or stays counted when it is scanned
+/// again or removed.
+#[test]
+fn reused_repositories_are_counted_among_the_completed_ones() {
+    let job = job();
+    job.apply_master(master(&json!({ "total_repositories": 3 })), Vec::new());
+    let state = |index: u32, text: serde_json::Value| {
+        job.apply_repository(
+            RepositoryStatus::parse(index, text.to_string().as_bytes()).unwrap().0,
+            Vec::new(),
+        );
+        let summary = job.facts().summary;
+        (summary.completed, summary.reused)
+    };
+    let reused = || json!({ "status": "completed", "reused_from": "an-earlier-job" });
+    assert_eq!(state(0, reused()), (1, 1));
+    assert_eq!(state(1, reused()), (2, 2));
+    assert_eq!(state(2, json!({ "status": "completed" })), (3, 2));
+    // Only a completed repository can have a result.
+    assert_eq!(state(0, json!({ "status": "failed", "reused_from": "an-earlier-job" })), (2, 1));
+    assert_eq!(state(1, json!({ "status": "completed", "reused_from": "../odd" })), (2, 0));
+}
+
 #[test]
 fn an_unchanged_file_creates_no_version() {
     let job = job();
@@ -116,7 +139,7 @@ fn both_forms(job: &LiveJob, lists: Lists) -> (String, String) {
     let document = ProgressDocument {
         head: progress::head(&data.facts, master, &statuses, lists),
         elapsed_time_seconds: 0,
-        tail: progress::tail(&data.facts, master, newest, rows.collect(), data.version, 0),
+        tail: progress::tail(&data.facts, (master, lists), newest, rows.collect(), data.version, 0),
     };
     (String::from_utf8(sent.to_vec()).unwrap(), serde_json::to_string(&document).unwrap())
 }

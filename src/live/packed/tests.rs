@@ -12,6 +12,9 @@ fn facts() -> JobFacts {
         url: Some("https://git.example.com/group".into()),
         state: JobState::CompletedWithErrors,
         summary: Summary::default(),
+        skipped: 2,
+        discovering: false,
+        discovery_errors: 0,
         started_at: time::parse(&json!("2024-01-02T00:00:00Z")),
         folder_time: Timestamp::default(),
         completed_at: None,
@@ -111,6 +114,10 @@ fn unpacking_restores_every_content() {
             for key in ["started_at", "last_update", "completed_at"] {
                 text[key] = times[dice(times.len())].clone();
             }
+            if dice(2) == 0 {
+                text["reused_from"] = json!(["job", "another", "jo"][dice(3)]);
+                text["checked_at"] = times[dice(times.len())].clone();
+            }
             for key in ["attempt", "dependencies_found", "stage_index", "stage_total"] {
                 text[key] = counts[dice(counts.len())].clone();
             }
@@ -162,4 +169,15 @@ fn unpacking_restores_every_content() {
         check(&files);
     }
     check(&JobFiles { master: Some(Master::default()), ..JobFiles::default() });
+    let text = json!({
+        "status": "in_progress", "discovering": true, "total_repositories": 7,
+        "skipped_repositories": 3, "discovery_errors_total": 120,
+        "discovery_errors": [
+            { "request": "https://h.example/p", "error": "odd", "timestamp": "2024-01-02T00:00:07Z" },
+            { "request": "", "error": "ä", "timestamp": "2024-01-03T00:00:00.25Z" },
+        ],
+    });
+    let (listing, warnings) = Master::parse(text.to_string().as_bytes()).unwrap();
+    assert_eq!((listing.discovery_errors.len(), warnings.len()), (2, 0), "{warnings:?}");
+    check(&JobFiles { master: Some(listing), ..JobFiles::default() });
 }

@@ -243,7 +243,7 @@ fn check_document(document: &Value, master: &Master, files: &BTreeMap<u32, Repos
         (count(|state| state == RepoState::Completed), count(RepoState::is_failure));
     let summary = json!({
         "total_repositories": files.len(), "completed": completed, "in_progress": 0,
-        "pending": 0, "failed": failed,
+        "pending": 0, "failed": failed, "reused": 0,
     });
     assert_eq!(document["summary"], summary, "{shown}");
     for (row, (index, status)) in document["repositories"].as_array().unwrap().iter().zip(files) {

@@ -42,7 +42,7 @@ fn forge(kind: &str) -> Forge {
 async fn group(settings: &Settings, url: &str, filters: Filters) -> Plan {
     let options = Options { filters, ..Options::default() };
     match settings.list_with(url, &options).await {
-        Ok(Listing::Group(plan)) => plan,
+        Ok(Listing::Group { plan, .. }) => plan,
         other => panic!("{url} is no group: {other:?}"),
     }
 }

@@ -74,7 +74,7 @@ struct Rows {
 
 impl Rows {
     fn new(url: &str, preview: Preview) -> Self {
-        let counts = DryRun::counts(url, preview.scan_type, &preview.plan);
+        let counts = DryRun::counts(url, preview.scan_type, &preview.plan, &preview.errors);
         // Serialization cannot fail: the keys are texts and the numbers are integers.
         let answer = serde_json::to_string(&counts).unwrap_or_default();
         let [begin, end] = around("repositories", &answer);

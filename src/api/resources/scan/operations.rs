@@ -40,9 +40,10 @@ pub(super) fn submits() -> Operation {
             "The job is durable when the answer is sent. The URL is checked in the order \
              characters, shape, scheme, userinfo, literal address, port, host; the scanner \
              resolves names and checks every address. The repositories of a group are listed \
-             after the answer: meanwhile their number grows in the progress document. If the \
-             listing fails, the job fails with the reason. With `?dry_run=true` nothing is stored or \
-             queued: the answer is sent when the forge has listed everything, and says what would be \
+             after the answer: meanwhile their number grows in the progress document. If \
+             nothing can be listed, the job fails with the reason; `discovery_errors` has what else \
+             cannot be listed. With `?dry_run=true` nothing is stored or \
+             queued: the answer is sent when the list has ended, and reports what would be \
              scanned, and what not and why. Two dry runs are served at once; the work ends when the \
              client disconnects.",
         )

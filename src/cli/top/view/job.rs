@@ -81,7 +81,7 @@ fn draw_facts(canvas: &mut Canvas<'_>, screen: &JobScreen, y: usize, now: Timest
 }
 
 fn draw_bar(canvas: &mut Canvas<'_>, details: &JobDetails, y: usize) -> usize {
-    let Summary { total_repositories: total, completed, failed, in_progress, pending } =
+    let Summary { total_repositories: total, completed, failed, in_progress, pending, reused: _ } =
         details.summary;
     let counts = [completed, failed, in_progress, pending];
     let (mut x, mut legend) = (0, 0);
@@ -98,7 +98,10 @@ fn draw_bar(canvas: &mut Canvas<'_>, details: &JobDetails, y: usize) -> usize {
         legend = canvas.put(legend, y + 1, canvas.width().saturating_sub(legend), &text, style);
     }
     if !is_narrow {
-        let text = format!("of {total}");
+        let text = match details.discovered {
+            Some(found) => format!("of {total} · discovering, {found} found"),
+            None => format!("of {total}"),
+        };
         canvas.put(legend, y + 1, canvas.width().saturating_sub(legend), &text, faint());
     }
     y + 2
