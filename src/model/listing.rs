@@ -133,7 +133,9 @@ impl StoredPlan {
             return;
         }
         (listing.next, listing.last) = (page.next, page.last);
-        page.errors.into_iter().for_each(|error| listing.errors.add(error));
+        for error in page.errors {
+            listing.errors.add(error);
+        }
         self.plan.repositories.extend(page.repositories);
     }
 }

@@ -109,7 +109,9 @@ fn with_pages(plan: Plan, bytes: &[u8]) -> StoredPlan {
         .peekable();
     // The plan is a copy of the pages, which may be older than they are.
     let mut stored = StoredPlan::of(if pages.peek().is_some() { Plan::unknown() } else { plan });
-    pages.for_each(|page| stored.add(page));
+    for page in pages {
+        stored.add(page);
+    }
     stored
 }
 

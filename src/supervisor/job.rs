@@ -119,7 +119,6 @@ enum QueueState {
 
 /// One job.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Job {
     pub(super) master: Master,
     pub(super) repositories: BTreeMap<u32, Repository>,

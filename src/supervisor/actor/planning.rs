@@ -88,7 +88,9 @@ impl Actor {
         let rows = match planned {
             Planned::Repository(plan) => plan.repositories,
             Planned::Page(page) => {
-                page.errors.into_iter().for_each(|error| job.note_listing_error(error));
+                for error in page.errors {
+                    job.note_listing_error(error);
+                }
                 more = true;
                 page.repositories
             }
@@ -96,7 +98,9 @@ impl Actor {
                 if let Some(ListingError { request, error, .. }) = &error {
                     tracing::warn!(job = %id, request, error, "the list of the job's repositories ends early; what was listed is scanned");
                 }
-                error.into_iter().for_each(|error| job.note_listing_error(error));
+                if let Some(error) = error {
+                    job.note_listing_error(error);
+                }
                 Vec::new()
             }
             Planned::Complete | Planned::Failed(_) => Vec::new(),

@@ -118,7 +118,9 @@ async fn after_a_crash_at_most_one_page_is_requested_again() {
     assert_eq!(document["status"], "completed", "{document:#}");
     assert_eq!(scanned(&server), all(12));
     let mut times = BTreeMap::<usize, usize>::new();
-    pages_since(&forge, 0).iter().for_each(|page| *times.entry(*page).or_default() += 1);
+    for page in pages_since(&forge, 0) {
+        *times.entry(page).or_default() += 1;
+    }
     let expected: BTreeMap<usize, usize> = (1..=6).map(|page| (page, 2)).collect();
     assert_eq!(times, expected, "only the page that was on its way");
     let listed = plan(&server, &job);
@@ -413,7 +415,7 @@ async fn the_largest_list_takes_bounded_memory() {
     let before = memory().await;
     let job = submit(&server, &forge).await;
     let mut most = before;
-    let document = until(Duration::from_secs(300), "the group is finished", async || {
+    let document = until(Duration::from_mins(5), "the group is finished", async || {
         most = most.max(memory().await);
         let document = server.get(&format!("/scan/{job}?view=summary")).await.expect(200).json();
         is_final(&document).then_some(document)
@@ -428,6 +430,5 @@ async fn the_largest_list_takes_bounded_memory() {
         (&listed["complete"], listed["repositories"].as_array().unwrap().len()),
         (&json!(true), 100_000)
     );
-    eprintln!("memory: {} MiB before, at most {} MiB", before / 1_048_576.0, most / 1_048_576.0);
     assert!(most - before < 256.0 * 1_048_576.0, "{most} bytes, {before} before");
 }

@@ -184,7 +184,7 @@ impl Shared {
 impl Group {
     fn body(&self, numbers: Range<usize>, base: &str) -> String {
         let entry = |number: usize| {
-            let is_empty = number % self.scanned_every != 0;
+            let is_empty = !number.is_multiple_of(self.scanned_every);
             format!(
                 r#"{{"id":{number},"path_with_namespace":"acme/r{number}","http_url_to_repo":"{base}/acme/r{number}.git","empty_repo":{is_empty}}}"#
             )
