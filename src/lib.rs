@@ -9,6 +9,8 @@
 //!                                       log
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod api;
 pub mod app;
 pub mod cli;

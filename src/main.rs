@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+/// Runs before the runtime of Rust, which opens `/dev/null` in the place of a closed standard output.
+#[ctor::ctor(unsafe)]
+fn before_main() {
+    scanwatch::cli::note_closed_output();
+}
+
 fn main() -> ExitCode {
     scanwatch::cli::run()
 }

@@ -41,6 +41,7 @@ mod watch;
 mod worker;
 
 pub use exit::Exit;
+pub use output::note_closed_output;
 
 use clap::{Parser, Subcommand};
 use settings::SettingsArgs;

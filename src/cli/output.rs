@@ -2,10 +2,25 @@
 
 use super::{Exit, screen};
 use crate::model::control_chars::is_unprintable;
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// Whether standard output was closed when the program started.
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Records whether standard output is closed, so that a command with data reports it. To be called before `main`: the
+/// runtime of Rust then opens `/dev/null` in its place.
+pub fn note_closed_output() {
+    IS_CLOSED.store(rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_err(), Relaxed);
+}
 
 /// Writes data and flushes it. Returns `BrokenPipe` if the reader has closed the pipe.
 pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
+    if IS_CLOSED.load(Relaxed) {
+        return Err(io::Error::other("it is closed"));
+    }
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush())
 }

@@ -13,7 +13,7 @@ use super::{
     parser_for,
     path::{folder_of, upwards},
     purl::canonical_name,
-    resolution::{Requirement, Resolved},
+    resolution::{Requirement, Resolved, rush_root},
     source_parser_for,
     step::Joining,
 };
@@ -24,7 +24,7 @@ use crate::model::{
 use std::collections::{BTreeSet, HashMap};
 
 /// The ecosystems in which the members of a workspace share the lock file of the nearest folder above that
-/// has one.
+/// has one, or whose repository of Rush has one.
 const SHARED_LOCKS: [Ecosystem; 4] =
     [Ecosystem::Cargo, Ecosystem::Npm, Ecosystem::Jsr, Ecosystem::Hex];
 
@@ -63,8 +63,8 @@ type Key = (String, AnyEcosystem, &'static str);
 type Chosen = Vec<(usize, String)>;
 
 impl<'r> Manifests<'r> {
-    fn of(packages: &[Package], resolved: &'r Resolved, budget: &Budget) -> (Self, Chosen) {
-        let mut locks: HashMap<(&str, &AnyEcosystem), BTreeSet<&str>> = HashMap::new();
+    fn of<'p>(packages: &'p [Package], resolved: &'r Resolved, budget: &Budget) -> (Self, Chosen) {
+        let mut locks: HashMap<(&'p str, &'p AnyEcosystem), BTreeSet<&str>> = HashMap::new();
         for package in packages.iter().filter(|package| package.source == Source::Lockfile) {
             let key = (folder_of(&package.file), &package.ecosystem);
             let files = locks.entry(key).or_default();
@@ -73,6 +73,9 @@ impl<'r> Manifests<'r> {
                 files.insert(&package.file);
             }
         }
+        let of_rush = |key: &(&'p str, &'p AnyEcosystem)| Some(((rush_root(key.0)?, key.1), key.0));
+        let of_rush: HashMap<(&str, &AnyEcosystem), &str> =
+            locks.keys().filter_map(of_rush).collect();
         let mut manifests = Self { resolved, by_folder: HashMap::new(), by_purl: HashMap::new() };
         let mut chosen = Vec::new();
         // Cached, because many packages of a folder look for the same lock file.
@@ -87,7 +90,12 @@ impl<'r> Manifests<'r> {
                 *nearest.entry((own, ecosystem)).or_insert_with(|| {
                     let mut around =
                         upwards(own).take_while(|folder| budget.read(folder.len() + 1));
-                    around.find(|folder| locks.contains_key(&(*folder, ecosystem))).unwrap_or(own)
+                    let lock = |folder| {
+                        let key = (folder, ecosystem);
+                        let own = locks.contains_key(&key).then_some(folder);
+                        own.or_else(|| of_rush.get(&key).copied())
+                    };
+                    around.find_map(lock).unwrap_or(own)
                 })
             } else {
                 own

@@ -12,7 +12,10 @@ use super::{
     path::folder_of,
     project::below,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 /// The projects for which a lock file states a resolution.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +50,7 @@ impl Resolution {
         let owner = match importer {
             Importer::Any => Owner::Any,
             // A folder outside of the repository is that of no manifest.
-            Importer::Folder(folder) => below(folder_of(file), folder)
+            Importer::Folder(folder) => below(&home_of(file), folder)
                 .map_or_else(|| Owner::Project(String::new()), Owner::Folder),
             Importer::Project(name) => Owner::Project(name.to_owned()),
         };
@@ -61,6 +64,21 @@ impl Resolution {
             Owner::Folder(text) | Owner::Project(text) => text.len(),
         };
         self.purl.len() + self.range.len() + owner
+    }
+}
+
+/// The root of a repository of Rush, from the folder of its lock file, which is apart from the projects.
+pub(super) fn rush_root(folder: &str) -> Option<&str> {
+    let root = folder.strip_suffix("common/config/rush")?;
+    if root.is_empty() { Some(root) } else { root.strip_suffix('/') }
+}
+
+/// The folder that the folders in a lock file are relative to: that of the file, or the one where Rush installs.
+fn home_of(file: &str) -> Cow<'_, str> {
+    match rush_root(folder_of(file)) {
+        Some("") => Cow::Borrowed("common/temp"),
+        Some(root) => Cow::Owned(format!("{root}/common/temp")),
+        None => Cow::Borrowed(folder_of(file)),
     }
 }
 
@@ -210,6 +228,18 @@ mod tests {
         check("two", "3", Some("pkg:npm/a@3.0.0"));
         check("anywhere", "^2", None);
         check("anywhere", "^9", None);
+    }
+
+    #[test]
+    fn folders_in_the_lock_file_of_rush_are_relative_to_its_installation() {
+        for (file, home) in [
+            ("common/config/rush/pnpm-lock.yaml", "common/temp"),
+            ("a/b/common/config/rush/pnpm-lock.yaml", "a/b/common/temp"),
+            ("uncommon/config/rush/pnpm-lock.yaml", "uncommon/config/rush"),
+            ("web/pnpm-lock.yaml", "web"),
+        ] {
+            assert_eq!(home_of(file), home, "{file}");
+        }
     }
 
     #[test]

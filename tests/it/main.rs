@@ -102,6 +102,8 @@ mod monitoring;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod organisation;
+#[cfg(test)]
 mod ownership;
 #[cfg(test)]
 mod packages;

@@ -266,6 +266,33 @@ fn output_that_cannot_be_written_is_an_error() {
     assert_eq!(left_behind(home.path()), [""; 0]);
 }
 
+/// Fails if a command whose standard output is closed reports success.
+#[test]
+fn a_closed_standard_output_is_an_error() {
+    let home = folder_with(PROJECT);
+    for arguments in [
+        &["scan", "project"] as &[&str],
+        &["scan", "project", "-o", "json"],
+        &["openapi"],
+        &["config", "show"],
+        &["version"],
+        &["man"],
+    ] {
+        let mut shell = program("sh");
+        shell.args(["-c", "exec \"$@\" >&-", "sh", env!("CARGO_BIN_EXE_scanwatch")]);
+        let output = shell.args(arguments).current_dir(home.path()).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains("standard output") && err.contains("closed"), "{arguments:?}: {err}");
+    }
+    // Nothing is to be written there.
+    let mut shell = program("sh");
+    shell.args(["-c", "exec \"$@\" >&-", "sh", env!("CARGO_BIN_EXE_scanwatch")]);
+    shell.args(["scan", "project", "-o", "json=out.json"]).current_dir(home.path());
+    assert_eq!(shell.output().unwrap().status.code(), Some(0));
+    assert!(home.path().join("out.json").is_file());
+}
+
 /// Breaks if a single file is not read as in its folder, or if one that nothing reads looks empty.
 #[test]
 fn single_files_are_scanned() {

@@ -1,12 +1,15 @@
 //! Azure Pipelines and their templates, by "YAML schema reference" of Azure DevOps.
 //!
 //! Input: a pipeline, or a template of stages, jobs, steps or variables under any name. Output: the images of
-//! container resources, and of the `container` and the `services` of jobs; and the tasks with their versions.
+//! container resources, and of the `container` and the `services` of jobs; the repositories of other forges that the
+//! resources name; and the tasks with their versions.
 //!
 //! Decisions. A task is `generic`, because the purl specification has no type for the extensions of Azure
 //! DevOps; its version is the major version that the pipeline names, or all of it. Variables, parameters and
 //! the entries of a `matrix` have the values that the file defines; a value of several is listed several times.
-//! A plain word as container of a template is the name of a resource of the pipeline that includes it.
+//! A plain word as container of a template is the name of a resource of the pipeline that includes it. A
+//! repository of the type `git` belongs to the own organization, and one of `githubenterprise` names no host:
+//! they are not packages.
 //!
 //! Invariants: the name of a container resource is not an image; a template is not a package; each node is read
 //! once, however often it is named.
@@ -15,6 +18,8 @@ use super::{azure_values::Values, mappings::Mappings};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    git_reference,
+    git_source::GitSource,
     image::Images,
     path::yaml_stem,
     text,
@@ -100,6 +105,7 @@ fn task_of(task: &str) -> Option<(&str, &str)> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Resource,
+    Repository,
     Services,
     /// An image also depends on the job whose variables it names.
     Image(Option<Id>),
@@ -121,10 +127,14 @@ pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
             found: &mut *found,
         };
         // All resources first: a job may name one that is defined below it.
-        let resources = root.get("resources").and_then(|all| all.get("containers"));
-        if let Some(resources) = resources {
+        let resources = |kind| root.get("resources").and_then(|all| all.get(kind));
+        if let Some(containers) = resources("containers") {
             let mut mappings = Mappings::new(SKIPPED);
-            mappings.visit("containers", resources, &mut |_, node| pipeline.resource(node));
+            mappings.visit("containers", containers, &mut |_, node| pipeline.resource(node));
+        }
+        if let Some(repositories) = resources("repositories") {
+            let mut mappings = Mappings::new(SKIPPED);
+            mappings.visit("repositories", repositories, &mut |_, node| pipeline.repository(node));
         }
         let mut mappings = Mappings::new(SKIPPED);
         mappings.visit("", root, &mut |_, node| {
@@ -163,6 +173,40 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
         if let Some(image) = resource.get("image") {
             self.image(image, None);
         }
+    }
+
+    /// `{repository: alias, type: github, name: a/b, ref: refs/tags/v1}`
+    fn repository(&mut self, repository: Node<'t, 'a>) {
+        let host = match repository.text("type") {
+            Some("github") => "github.com",
+            Some("bitbucket") => "bitbucket.org",
+            _ => return,
+        };
+        let Some(name) = repository.get("name") else { return };
+        if !self.seen.is_new(Role::Repository, repository) {
+            return;
+        }
+        let written = name.as_str().unwrap_or_default();
+        let source = match written.split('/').collect::<Vec<_>>()[..] {
+            [owner, own] if !owner.is_empty() && !own.is_empty() && !written.contains('$') => {
+                GitSource::named(&format!("{host}/{written}"))
+            }
+            _ => None,
+        };
+        let Some(source) = source else {
+            let message = format!("`{}` does not name a repository", text::excerpt(written));
+            return self.found.warn(name.line, message);
+        };
+        let reference = repository.text("ref").unwrap_or_default();
+        let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+        let of_branch =
+            || (git_reference::commit(branch), Some(branch).filter(|name| !name.is_empty()));
+        let tag = reference.strip_prefix("refs/tags/");
+        let (version, specifier) = tag.map_or_else(of_branch, git_reference::split);
+        let specifier = specifier.filter(|_| version.is_none());
+        let (direct, scope) = (Some(true), Some(Scope::Build));
+        let declared = Declared { name: "", version, specifier, line: name.line, direct, scope };
+        let _ = source.add(declared, self.found);
     }
 
     fn job(&mut self, job: Node<'t, 'a>) {

@@ -1,15 +1,17 @@
 //! `skaffold.yaml` of any version, by "skaffold.yaml" of Skaffold's reference.
 //!
 //! Input: a document whose `apiVersion` is that of Skaffold, with its profiles. Output: the images that build
-//! (of Buildpacks, Jib, ko, Kaniko and Cloud Build), the images of `verify` and of custom actions, and the
-//! charts that Helm fetches.
+//! (of Buildpacks, Jib, ko, Kaniko and Cloud Build), the images of `verify` and of custom actions, the
+//! charts that Helm fetches, and the repositories from which `requires` takes configurations.
 //!
 //! Decisions: a chart is named by the last segment of `remoteChart`. Invariants: an artifact is built here, so it
 //! is not a package, even where a test runs it; each node is read once, however often it is named.
 
 use super::helm;
 use crate::ecosystem::{
-    collect::Collector,
+    collect::{Collector, Declared},
+    git_reference,
+    git_source::GitSource,
     image::Images,
     yaml::{Node, Seen},
 };
@@ -43,6 +45,8 @@ enum Role {
     Test,
     Releases,
     Release,
+    Requires,
+    Required,
 }
 
 /// Whether a document is a configuration of Skaffold.
@@ -61,6 +65,9 @@ pub(super) fn read(root: Node<'_, '_>, images: &mut Images, found: &mut Collecto
     }
     for part in parts() {
         skaffold.part(part);
+    }
+    if let Some(requires) = root.get("requires") {
+        skaffold.requires(requires);
     }
 }
 
@@ -139,6 +146,28 @@ impl Skaffold<'_, '_> {
             && let Some(reference) = image.as_str()
         {
             self.images.add_or_warn(reference, image.line, scope, self.found);
+        }
+    }
+
+    /// `[{git: {repo: https://h.example/a.git, ref: v1, path: folder}}]`
+    fn requires(&mut self, requires: Node<'_, '_>) {
+        if !self.seen.is_new(Role::Requires, requires) {
+            return;
+        }
+        for required in requires.elements() {
+            let Some(git) = required.get("git") else { continue };
+            let Some(address) = git.get("repo") else { continue };
+            if !self.seen.is_new(Role::Required, git) {
+                continue;
+            }
+            let Some(source) = address.as_str().and_then(GitSource::of) else { continue };
+            // A reference is a tag, a branch or a commit.
+            let reference = git.text("ref").filter(|reference| !reference.is_empty());
+            let (version, specifier) = reference.map_or((None, None), git_reference::split);
+            let (direct, scope) = (Some(true), Some(Scope::Build));
+            let line = address.line;
+            let declared = Declared { name: "", version, specifier, line, direct, scope };
+            let _ = source.add(declared, self.found);
         }
     }
 

@@ -123,8 +123,16 @@ impl Reader<'_, '_> {
     /// Reads a path of names: that of a constant, or of an entry of a catalog.
     fn read_name(&mut self, requested: &Requested, path: &str, of_bundles: &mut usize) {
         let mut path = path.to_owned();
+        let platform = Requested { role: Role::Platform, ..requested.clone() };
+        let mut requested = requested;
         for _ in 0..MAX_NAMES {
             let Some(value) = self.names.get(&path) else { break };
+            // `val bom = platform("g:a:v")`
+            if requested.role == Role::Module
+                && self.names.get(&format!("{path}.platform")).is_some()
+            {
+                requested = &platform;
+            }
             let NotationKind::Name(next) = NotationKind::of(value.to_owned()) else {
                 return self.add(requested, notation::read(value, &self.names));
             };

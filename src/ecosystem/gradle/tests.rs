@@ -235,6 +235,9 @@ fn modules_without_a_version_name_the_boms_of_their_script() {
                      constraints { api(\"x:set:4\") }\napi(\"x:set\")\n}\n";
     let all = "x:y <- pkg:maven/a/bom@1.0 pkg:maven/b/bom@2 pkg:maven/c/bom@3";
     assert_eq!(managed_by(&[("build.gradle", platforms)]), [all]);
+    let named = "val bom = platform(\"a:bom:1.0\")\nval forced = dependencies.enforcedPlatform(libs.absent)\n\
+                 def other = project(':x')\ndependencies {\nimplementation(bom)\napi(\"x:y\")\n}\n";
+    assert_eq!(managed_by(&[("build.gradle.kts", named)]), ["x:y <- pkg:maven/a/bom@1.0"]);
     let spring = "plugins {\nid 'org.springframework.boot' version '3.2.0'\nid 'io.spring.dependency-management' version '1.1.4'\n}\n\
                   ext.cloud = '2023.0.0'\ndependencyManagement {\nimports { mavenBom \"s:cloud:${cloud}\" }\n\
                   dependencies { dependency 'x:set:4'\ndependency('x:other:5') { exclude 'a:b' } }\n}\n\

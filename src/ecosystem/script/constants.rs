@@ -3,7 +3,8 @@
 //! Input: the tokens of a Groovy, Kotlin or Scala script. Output: the values of the names that the
 //! script defines literally: `def x = "1"`, `val x = "1"`, `ext { x = "1" }`, `ext.x = "1"`,
 //! `extra["x"] = "1"`, `val x by extra("1")`, `set("x", "1")`, `versions = [x: "1"]`,
-//! `object V { val x = "1" }`, `val V = new { val x = "1" }`, and concatenations of these.
+//! `object V { val x = "1" }`, `val V = new { val x = "1" }`, and concatenations of these. `val x = platform("g:a:v")`
+//! also defines `x.platform`.
 //!
 //! Invariants: a name with two different values has no value.
 
@@ -181,6 +182,13 @@ pub(crate) fn arguments_of_wrapper(tokens: &Tokens<'_>, at: usize) -> Option<usi
     (is_called && WRAPPERS.contains(&tokens.word(name_at)?)).then_some(name_at + 1)
 }
 
+/// Whether the call at `at` is one of `platform` or `enforcedPlatform`.
+fn is_platform(tokens: &Tokens<'_>, at: usize) -> bool {
+    let name = arguments_of_wrapper(tokens, at).and_then(|arguments| arguments.checked_sub(1));
+    let name = name.and_then(|name| tokens.word(name));
+    name.is_some_and(|name| matches!(name, "platform" | "enforcedPlatform"))
+}
+
 fn plain_operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     if let Some(text) = tokens.text(at) {
         return Some((text.to_owned(), at + 1));
@@ -309,6 +317,9 @@ impl<'a> Reader<'_, 'a> {
             return;
         }
         let Some(name) = self.name_of(before) else { return };
+        if is_platform(tokens, at + 1) {
+            self.insert(&format!("{name}.platform"), &value);
+        }
         let path = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, '.'));
         match path.and_then(|offset| tokens.word(offset)) {
             Some(outer) => self.constants.insert(&plain_name(&format!("{outer}.{name}")), &value),

@@ -84,8 +84,9 @@ const NAMESPACES: [libc::c_int; 7] = [
 /// addresses of this machine.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-/// Requests that simulate input in the terminal (`ioctl_tty(2)`).
-const TERMINAL: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+/// Requests that simulate input in the terminal (`ioctl_tty(2)`): TIOCSTI and TIOCLINUX. By number, from
+/// asm-generic/ioctls.h, which all processors of seccompiler follow: the constants of libc have another type with musl.
+const TERMINAL: [u64; 2] = [0x5412, 0x541c];
 
 /// The part of a socket's type that is not a flag (socket(2)).
 const SOCKET_TYPE: u64 = 0xf;
