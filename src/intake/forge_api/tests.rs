@@ -166,7 +166,7 @@ fn entries_are_read_as_each_forge_writes_them() {
                 "archived": false, "forked_from_project": {"id": 7}, "empty_repo": false,
                 "topics": ["a", 1], "visibility": "private",
                 "last_activity_at": "2024-03-01T12:00:00.000+02:00",
-                "statistics": {"repository_size": 1038090},
+                "statistics": {"repository_size": 1_038_090},
             }),
             "acme/api",
             "https://h/acme/api.git",
