@@ -91,7 +91,7 @@ fn table(listed: &Listed) -> String {
     text
 }
 
-/// "https://h/g: 3 would be scanned, 12 skipped: 8 archived, 4 forks, 1 refused".
+/// "URL: 3 would be scanned, 1 refused, 12 skipped: 8 archived, 4 forks".
 fn summary(listed: &Listed) -> String {
     let mut text = format!("{}: {} would be scanned", printable(&listed.git_url), listed.to_scan);
     if listed.refused > 0 {

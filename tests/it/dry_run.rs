@@ -12,6 +12,7 @@ use crate::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 /// A Gitea with repositories of each kind, in the group `acme`.
 fn forge() -> Forge {
@@ -105,16 +106,16 @@ async fn dry_runs_are_few_and_end_with_their_clients() {
     forge.listing().faults = vec![Fault::Silence; 2].into();
     let server = server(&forge, Setup::new()).await;
     let ask = || server.request(Method::POST, "/scan?dry_run=true").json(&body(&forge));
-    let waiting = [tokio::spawn(ask().send()), tokio::spawn(ask().send())];
+    let mut waiting = JoinSet::new();
+    waiting.spawn(ask().send());
+    waiting.spawn(ask().send());
     eventually("both are listing", async || forge.listing().asked.len() == 2).await;
     let answer = server.send(ask()).await.expect(503);
     assert!(answer.text.contains("Too many dry runs"), "{}", answer.text);
     assert!(answer.header("retry-after").is_some());
     assert_eq!(forge.listing().asked.len(), 2, "a third listing has begun");
     server.submit("one").await;
-    for client in &waiting {
-        client.abort();
-    }
+    waiting.abort_all();
     eventually("their places are free", async || server.send(ask()).await.status == 200).await;
 }
 

@@ -16,7 +16,7 @@ async fn a_group_of_each_kind_of_forge_is_scanned_with_its_token() {
         ("forgejo", "acme", "acme", "oauth2"),
         ("bitbucket", "acme", "acme", "x-token-auth"),
         ("bitbucket-server", "projects/ACME", "ACME", "x-token-auth"),
-        ("azure", "acme/my%20web", "acme/my web/_git", "oauth2"),
+        ("azure", "acme/web", "acme/web/_git", "oauth2"),
     ] {
         let forge = Forge::start();
         for name in ["api", "lib"] {

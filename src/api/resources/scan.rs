@@ -228,7 +228,7 @@ async fn submit(call: Call<0>, how: &Submit, body: Validation) -> Result<Respons
         submitted_by: user.name().map(str::to_owned),
     };
     if how.dry_run == Some(true) {
-        return dry_run::list(api, user, request, sent).await;
+        return dry_run::list(api, user, &request, sent).await;
     }
     let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
     // Ensures that a GET after this answer finds the job.

@@ -212,7 +212,7 @@ mod tests {
             (r#"{"x\"values":[1],"values":[3]}"#, found(json!([3]), json!(null))),
             (r#"{"values": {"a": []}}"#, Ok(None)),
             (r#"{"value": [1]}"#, Ok(None)),
-            (r#"[1]"#, Ok(None)),
+            ("[1]", Ok(None)),
             (r#"{"values": [1, 2"#, Err(())),
             (r#"{"values": [1], "next": "#, Err(())),
             (r#"{"values": [1]]"#, Err(())),

@@ -119,9 +119,9 @@ mod tests {
         }
     }
 
-    fn reason(filters: Filters, facts: &Facts) -> Option<(SkipKind, String)> {
+    fn reason(filters: &Filters, facts: &Facts) -> Option<(SkipKind, String)> {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        Filter::new(&filters, now).reason(facts)
+        Filter::new(filters, now).reason(facts)
     }
 
     /// Fails if a filter skips what it should not, keeps what it should skip, or names another reason.
@@ -164,7 +164,7 @@ mod tests {
                 Some((Archived, "the repository is archived")),
             ),
         ] {
-            let found = reason(filters.clone(), &facts());
+            let found = reason(&filters, &facts());
             let found = found.as_ref().map(|(kind, reason)| (*kind, reason.as_str()));
             assert_eq!(found, expected, "{filters:?}");
         }
@@ -181,7 +181,7 @@ mod tests {
             max_size_mb: Some(1),
             ..Filters::default()
         };
-        assert_eq!(reason(all.clone(), &Facts::default()), None);
+        assert_eq!(reason(&all, &Facts::default()), None);
         let opposite = Facts {
             archived: Some(false),
             fork: Some(false),
@@ -190,12 +190,14 @@ mod tests {
             bytes: Some(0),
             ..Facts::default()
         };
-        assert_eq!(reason(all, &opposite), None);
+        assert_eq!(reason(&all, &opposite), None);
         let topics = Filters { topics: vec!["a".into()], ..Filters::default() };
-        assert!(reason(topics, &Facts::default()).unwrap().1.contains("does not state its topics"));
+        assert!(
+            reason(&topics, &Facts::default()).unwrap().1.contains("does not state its topics")
+        );
         let seen = Filters { visibility: vec![Visibility::Public], ..Filters::default() };
-        assert!(reason(seen, &Facts::default()).unwrap().1.contains("does not state its visib"));
+        assert!(reason(&seen, &Facts::default()).unwrap().1.contains("does not state its visib"));
         let long_ago = Filters { active_within_days: Some(u64::MAX), ..Filters::default() };
-        assert_eq!(reason(long_ago, &facts()), None);
+        assert_eq!(reason(&long_ago, &facts()), None);
     }
 }

@@ -30,7 +30,7 @@ fn next(
     api: Api,
     page: &str,
     headers: &[(&'static str, &str)],
-    members: Value,
+    members: &Value,
     entries: usize,
 ) -> Result<Option<String>, OtherOrigin> {
     let mut map = HeaderMap::new();
@@ -38,7 +38,7 @@ fn next(
         map.append(*name, value.parse().unwrap());
     }
     let url = Url::parse(page).unwrap();
-    let end = PageEnd { url: &url, headers: &map, members: &members, entries };
+    let end = PageEnd { url: &url, headers: &map, members, entries };
     api.next_page(&end).map(|next| next.map(String::from))
 }
 
@@ -166,7 +166,7 @@ fn entries_are_read_as_each_forge_writes_them() {
                 "archived": false, "forked_from_project": {"id": 7}, "empty_repo": false,
                 "topics": ["a", 1], "visibility": "private",
                 "last_activity_at": "2024-03-01T12:00:00.000+02:00",
-                "statistics": {"repository_size": 1038090},
+                "statistics": {"repository_size": 1_038_090},
             }),
             "acme/api",
             "https://h/acme/api.git",
@@ -319,27 +319,27 @@ fn the_next_page_is_where_each_forge_says() {
     let tea: Api = &gitea::Gitea;
     let link = [("link", "<https://h.example/x?limit=50&page=2>; rel=\"next\"")];
     let second = Ok(Some("https://h.example/x?limit=50&page=2".to_owned()));
-    assert_eq!(next(tea, page, &link, Value::Null, 50), second);
+    assert_eq!(next(tea, page, &link, &Value::Null, 50), second);
     // Without links, a page that is not empty has a successor, unless it is the first and has all.
     let total = |count| [("x-total-count", count)];
-    assert_eq!(next(tea, page, &total("51"), Value::Null, 50), second);
-    assert_eq!(next(tea, page, &total("50"), Value::Null, 50), Ok(None));
-    assert_eq!(next(tea, page, &total("x"), Value::Null, 50), Ok(None));
+    assert_eq!(next(tea, page, &total("51"), &Value::Null, 50), second);
+    assert_eq!(next(tea, page, &total("50"), &Value::Null, 50), Ok(None));
+    assert_eq!(next(tea, page, &total("x"), &Value::Null, 50), Ok(None));
     let later = "https://h.example/x?limit=50&page=2";
     let third = Ok(Some("https://h.example/x?limit=50&page=3".to_owned()));
-    assert_eq!(next(tea, later, &total("51"), Value::Null, 1), third);
-    assert_eq!(next(tea, later, &total("51"), Value::Null, 0), Ok(None));
+    assert_eq!(next(tea, later, &total("51"), &Value::Null, 1), third);
+    assert_eq!(next(tea, later, &total("51"), &Value::Null, 0), Ok(None));
     let last = [("link", "<https://h.example/x?page=1>; rel=\"first\""), ("x-total-count", "900")];
-    assert_eq!(next(tea, later, &last, Value::Null, 1), Ok(None));
+    assert_eq!(next(tea, later, &last, &Value::Null, 1), Ok(None));
 
     let cloud: Api = &bitbucket::Bitbucket;
     let to = |url: &str| json!({ "next": url, "size": 9 });
-    let follow = |url: &str| next(cloud, page, &[], to(url), 1);
+    let follow = |url: &str| next(cloud, page, &[], &to(url), 1);
     assert_eq!(
         follow("https://h.example/y?page=q%3D"),
         Ok(Some("https://h.example/y?page=q%3D".into()))
     );
-    assert_eq!(next(cloud, page, &link, json!({}), 1), Ok(None), "no link is followed");
+    assert_eq!(next(cloud, page, &link, &json!({}), 1), Ok(None), "no link is followed");
     for (foreign, origin) in [
         ("https://evil.example/x", "https://evil.example"),
         ("http://h.example/x", "http://h.example"),
@@ -350,7 +350,7 @@ fn the_next_page_is_where_each_forge_says() {
 
     let server: Api = &bitbucket_server::BitbucketServer;
     let page = "https://h.example/x?limit=100&start=0";
-    let at = |members| next(server, page, &[], members, 100);
+    let at = |members| next(server, page, &[], &members, 100);
     let more = json!({"isLastPage": false, "nextPageStart": 137});
     assert_eq!(at(more), Ok(Some("https://h.example/x?limit=100&start=137".to_owned())));
     assert_eq!(at(json!({"isLastPage": true, "nextPageStart": null})), Ok(None));
@@ -361,8 +361,8 @@ fn the_next_page_is_where_each_forge_says() {
     let page = "https://h.example/a/_apis/git/repositories?api-version=7.1";
     let header = [("x-ms-continuationtoken", "a&b")];
     let expected = format!("{page}&continuationToken=a%26b");
-    assert_eq!(next(azure, page, &header, json!({}), 1), Ok(Some(expected)));
-    assert_eq!(next(azure, page, &[("x-ms-continuationtoken", " ")], json!({}), 1), Ok(None));
+    assert_eq!(next(azure, page, &header, &json!({}), 1), Ok(Some(expected)));
+    assert_eq!(next(azure, page, &[("x-ms-continuationtoken", " ")], &json!({}), 1), Ok(None));
 }
 
 /// Fails if the names of repositories keep the path of their group.

@@ -242,7 +242,9 @@ async fn an_invalid_entry_of_a_list_in_an_object_affects_only_itself() {
 /// What a kind of forge states about a repository that a filter is to skip.
 fn described(kind: &str, filter: &str) -> Option<Value> {
     Some(match (kind, filter) {
-        ("bitbucket" | "azure", "archived") => return None,
+        ("bitbucket" | "azure", "archived") | ("bitbucket-server", "empty" | "too large") => {
+            return None;
+        }
         (_, "archived") => json!({"archived": true}),
         ("gitlab", "fork") => json!({"forked_from_project": {"id": 1}}),
         ("bitbucket", "fork") => json!({"parent": {"full_name": "x/y"}}),
@@ -253,11 +255,9 @@ fn described(kind: &str, filter: &str) -> Option<Value> {
         ("bitbucket", "empty") => json!({"mainbranch": null}),
         ("gitlab", "empty") => json!({"empty_repo": true}),
         ("azure", "empty") => json!({"defaultBranch": null, "size": 0}),
-        ("bitbucket-server", "empty") => return None,
         (_, "empty") => json!({"empty": true}),
         ("gitlab", "too large") => json!({"statistics": {"repository_size": 5_000_001}}),
         ("bitbucket" | "azure", "too large") => json!({"size": 5_000_001}),
-        ("bitbucket-server", "too large") => return None,
         (_, "too large") => json!({"size": 4_883}),
         _ => return None,
     })

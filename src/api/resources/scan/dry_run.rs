@@ -34,12 +34,12 @@ const RETRY_SECS: u64 = 10;
 pub(super) async fn list(
     api: &Api,
     user: &User,
-    request: ScanRequest,
+    request: &ScanRequest,
     sent: Submission,
 ) -> Result<Response, ApiError> {
     let stop = api.shutdown.child_token();
     let guard = stop.clone().drop_guard();
-    let listing = api.intake.dry_run(&request, stop.clone());
+    let listing = api.intake.dry_run(request, stop.clone());
     let listed = tokio::select! {
         listed = stop.run_until_cancelled(listing) => listed,
         () = user.revoked() => return Err(ApiError::NotAuthenticated),
