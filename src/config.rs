@@ -96,14 +96,63 @@ impl Forge {
     }
 }
 
+/// The user of an access token of a Bitbucket, which belongs to no person.
+pub const ACCESS_TOKEN_USER: &str = "x-token-auth";
+/// The user for whom git sends a person's API token to Bitbucket Cloud, whose API wants the e-mail address.
+const API_TOKEN_USER: &str = "x-bitbucket-api-token-auth";
+
 /// The kind of a forge, which determines its API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ForgeKind {
     Gitlab,
     Github,
+    /// Gitea or Forgejo.
+    #[serde(alias = "forgejo")]
+    Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Bitbucket Data Center or Server.
+    #[serde(rename = "bitbucket-server")]
+    BitbucketServer,
+    /// Azure DevOps Services or Server.
+    Azure,
     /// A git server without an API.
     Git,
+}
+
+impl ForgeKind {
+    /// The kinds as they are written in settings, and what they are.
+    pub const NAMES: [(&str, Self); 8] = [
+        ("gitlab", Self::Gitlab),
+        ("github", Self::Github),
+        ("gitea", Self::Gitea),
+        ("forgejo", Self::Gitea),
+        ("bitbucket", Self::Bitbucket),
+        ("bitbucket-server", Self::BitbucketServer),
+        ("azure", Self::Azure),
+        ("git", Self::Git),
+    ];
+
+    /// The kind of a public forge.
+    pub fn of_public(host: &str) -> Option<Self> {
+        match host {
+            "github.com" => Some(Self::Github),
+            "gitlab.com" => Some(Self::Gitlab),
+            "bitbucket.org" => Some(Self::Bitbucket),
+            "dev.azure.com" => Some(Self::Azure),
+            "codeberg.org" | "gitea.com" => Some(Self::Gitea),
+            _ => None,
+        }
+    }
+
+    /// The user name of a token, unless the settings name one.
+    fn token_user(self) -> &'static str {
+        match self {
+            Self::Bitbucket | Self::BitbucketServer => ACCESS_TOKEN_USER,
+            _ => "oauth2",
+        }
+    }
 }
 
 /// The sources of settings in addition to the defaults.
@@ -145,8 +194,10 @@ impl Config {
     pub fn credentials_for(&self, origin: &Origin) -> Option<Credentials> {
         let forge = self.forge(origin)?;
         let token = forge.token.as_ref()?;
+        let by_mail = forge.kind == ForgeKind::Bitbucket && forge.username.contains('@');
+        let username = if by_mail { API_TOKEN_USER } else { &forge.username };
         Some(Credentials {
-            username: forge.username.clone(),
+            username: username.to_owned(),
             password: token.expose_secret().to_owned(),
             on_request: forge.token_on_request,
         })

@@ -7,7 +7,9 @@
 mod cancel;
 mod client;
 mod diff;
+mod dry_run;
 mod exit;
+mod filter_args;
 mod health;
 mod jobs;
 mod limits;

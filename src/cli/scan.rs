@@ -3,6 +3,7 @@
 
 mod access;
 mod credential_helper;
+mod dry_run;
 mod follow;
 mod outputs;
 mod render;
@@ -70,6 +71,8 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "cache[=FOLDER]")]
     resolve: Option<Resolve>,
     #[command(flatten)]
+    dry_run: dry_run::DryRunArgs,
+    #[command(flatten)]
     access: access::AccessArgs,
     /// Keep the jobs folder (status files, logs, results), and print its path.
     #[arg(long)]
@@ -128,11 +131,16 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
             Err(error) => return refuse(&format!("{error:#}")),
         }
     }
-    let scanned = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(scan_all(&args, &outputs, config, targets)));
+        .context("cannot start the runtime");
+    let scanned = runtime.and_then(|runtime| {
+        if args.dry_run.is_wanted() {
+            return runtime.block_on(dry_run::list_all(&args, config, targets));
+        }
+        runtime.block_on(scan_all(&args, &outputs, config, targets))
+    });
     scanned.unwrap_or_else(|error| refuse(&format!("{error:#}")))
 }
 

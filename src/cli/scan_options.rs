@@ -1,6 +1,7 @@
 //! The options of a scan, shared by `scan`, which runs in this process, and `submit`, which asks a
 //! server.
 
+use super::filter_args::FilterArgs;
 use crate::model::{master::Options, retry::MAX_RETRIES};
 use clap::Args;
 
@@ -24,6 +25,8 @@ pub(super) struct ScanOptionsArgs {
     /// For a group: skip repositories whose path matches. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// Do not read files whose path matches, such as testdata or docs/*. May be repeated.
     #[arg(long = "exclude-path", value_name = "PATTERN")]
     exclude_paths: Vec<String>,
@@ -41,6 +44,7 @@ impl ScanOptionsArgs {
             include_subgroups: !self.no_subgroups,
             include: self.include.clone(),
             exclude: self.exclude.clone(),
+            filters: self.filters.filters(),
             exclude_paths: self.exclude_paths.clone(),
             no_ignore: false,
             retries: self.retries,

@@ -39,8 +39,9 @@ pub(super) fn run(args: &StatusArgs) -> Exit {
             let is_group = document.value["summary"]["total_repositories"] != 1;
             // An older server does not know skipped repositories.
             let skipped =
-                if is_group { skipped::count(client, &job).await.unwrap_or(0) } else { 0 };
-            output::write(describe(&document.value, skipped).as_bytes())?;
+                if is_group { skipped::count(client, &job).await } else { Ok(String::new()) };
+            let skipped = skipped.unwrap_or_default();
+            output::write(describe(&document.value, &skipped).as_bytes())?;
         }
         Ok(Exit::Done)
     })
@@ -71,7 +72,7 @@ async fn print_skipped(job: &JobId, json: bool, client: &Client) -> Result<Exit,
 }
 
 /// Renders the progress document as text.
-fn describe(job: &Value, skipped: u64) -> String {
+fn describe(job: &Value, skipped: &str) -> String {
     let mut text = String::new();
     let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
     let count = |name: &str| job["summary"][name].as_u64().unwrap_or(0);
@@ -88,8 +89,8 @@ fn describe(job: &Value, skipped: u64) -> String {
         count("in_progress"),
         count("pending"),
     );
-    if skipped > 0 {
-        let _ = write!(text, ", {skipped} skipped");
+    if !skipped.is_empty() {
+        let _ = write!(text, ", {skipped}");
     }
     let time =
         |name: &str| job[name].as_u64().map(|secs| format_duration(Duration::from_secs(secs)));

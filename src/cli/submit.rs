@@ -6,7 +6,7 @@ use super::{
         Client, ClientError, Document, ServerArgs, Wait, WaitArgs, listen, print_interrupted,
         run_with_client,
     },
-    exit, output,
+    dry_run, exit, output,
     scan_options::ScanOptionsArgs,
     signals::Signals,
 };
@@ -30,6 +30,10 @@ pub(super) struct SubmitArgs {
     /// options.
     #[arg(long)]
     force: bool,
+    /// Only list what would be scanned, and what not and why: no job is created. With --json: one document
+    /// for each URL.
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     #[command(flatten)]
     scan_options: ScanOptionsArgs,
     #[command(flatten)]
@@ -45,6 +49,9 @@ struct Accepted {
 
 pub(super) fn run(args: &SubmitArgs) -> Exit {
     run_with_client(&args.server, async |client| {
+        if args.dry_run {
+            return list_all(args, client).await;
+        }
         // Before the first request: an accepted job never goes without its id being printed.
         let mut signals = listen()?;
         let (jobs, submitted) = submit_all(args, client, &mut signals).await?;
@@ -96,13 +103,7 @@ async fn submit_all(
                 jobs.push(job);
             }
             Err(error @ ClientError::Refused { status: 400 | 422, .. }) => {
-                // A refused URL may contain a password; `git@host:path` contains none.
-                let secret = url.split_once('@').is_some_and(|(before, _)| before.contains(':'));
-                let shown = if secret { "***".to_owned() } else { output::printable(url) };
-                output::print_error(&format!(
-                    "`{shown}` is not scanned: {}",
-                    error.message_with_hint()
-                ));
+                print_refusal(url, &error);
                 exit = exit.max(error.exit());
             }
             // The remaining URLs would fail too; wait for the jobs that were accepted before.
@@ -113,6 +114,44 @@ async fn submit_all(
         }
     }
     Ok((jobs, exit))
+}
+
+/// Lists what each URL would scan; one that cannot be listed does not affect the others.
+async fn list_all(args: &SubmitArgs, client: &Client) -> Result<Exit, ClientError> {
+    let mut exit = Exit::Done;
+    for url in &args.urls {
+        match client.post_patiently("/scan?dry_run=true", &request(&args.scan_options, url)).await {
+            Ok(document) => {
+                let listed: dry_run::Listed = document.read()?;
+                if args.server.json {
+                    output::write(&document.line())?;
+                } else {
+                    dry_run::print(&listed)?;
+                }
+                if !listed.is_whole() {
+                    exit = exit.max(Exit::Failed);
+                }
+            }
+            Err(error @ ClientError::Refused { status: 400 | 422, .. }) => {
+                print_refusal(url, &error);
+                exit = exit.max(error.exit());
+            }
+            // The server answers, and its forge does not.
+            Err(ClientError::Unavailable { status: 502, detail, .. }) => {
+                output::print_error(&output::printable(&detail));
+                exit = exit.max(Exit::Failed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(exit)
+}
+
+fn print_refusal(url: &str, error: &ClientError) {
+    // A refused URL may contain a password; `git@host:path` contains none.
+    let secret = url.split_once('@').is_some_and(|(before, _)| before.contains(':'));
+    let shown = if secret { "***".to_owned() } else { output::printable(url) };
+    output::print_error(&format!("`{shown}` is not scanned: {}", error.message_with_hint()));
 }
 
 async fn submit(
@@ -143,6 +182,12 @@ pub(super) fn request(options: &ScanOptionsArgs, url: &str) -> Value {
     }
     if !options.include_subgroups {
         body["include_subgroups"] = false.into();
+    }
+    // Filters that are not set have no members.
+    if let (Value::Object(body), Ok(Value::Object(filters))) =
+        (&mut body, serde_json::to_value(&options.filters))
+    {
+        body.extend(filters);
     }
     if options.retries > 0 {
         body["retries"] = options.retries.into();

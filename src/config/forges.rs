@@ -18,12 +18,7 @@ pub(super) struct ForgeSection {
     token_file: Option<PathBuf>,
     token_env: Option<String>,
     ca_file: Option<PathBuf>,
-    #[serde(default = "default_username")]
-    username: String,
-}
-
-fn default_username() -> String {
-    "oauth2".to_owned()
+    username: Option<String>,
 }
 
 impl ForgeSection {
@@ -70,7 +65,7 @@ impl ForgeSection {
         let forge = Forge {
             kind: self.kind,
             origin,
-            username: self.username,
+            username: self.username.unwrap_or_else(|| self.kind.token_user().to_owned()),
             token,
             token_on_request: false,
             authorities,

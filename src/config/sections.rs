@@ -260,12 +260,15 @@ pub(super) struct NetworkSection {
 pub struct DiscoveryConfig {
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_pages: u32,
+    /// The maximum number of entries of a list.
+    #[serde(deserialize_with = "at_least::<1, _, _>")]
+    pub max_repositories: usize,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_answer_bytes: u64,
     /// The timeout of one answer.
     #[serde(rename = "answer_timeout_secs", deserialize_with = "seconds::<1, _>")]
     pub answer_timeout: Duration,
-    /// The timeout of the whole list, including pauses.
+    /// The timeout of one page, including all attempts and pauses.
     #[serde(rename = "timeout_secs", deserialize_with = "seconds::<1, _>")]
     pub timeout: Duration,
 }

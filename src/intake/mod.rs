@@ -5,13 +5,16 @@
 //! Invariants: no request waits for a forge; a job that cannot be stored is not accepted.
 
 pub mod discovery;
+pub mod dry_run;
 mod forge_api;
 mod planner;
 pub mod target;
 
 use crate::{
     model::{
-        JobId, git_ref,
+        JobId,
+        filters::FilterError,
+        git_ref,
         git_url::{self, Refusal},
         master::{Master, Options},
         pattern::{Pattern, PatternError},
@@ -23,9 +26,11 @@ use crate::{
     supervisor::{CreateError, NewJob, Planning, Setup, Supervisor},
 };
 use chrono::Utc;
+use discovery::Discovery;
 use planner::Planner;
+use std::sync::Arc;
 use target::{NotScannable, Target};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// A request to scan something.
@@ -66,6 +71,8 @@ pub enum IntakeError {
     /// The name of the invalid member, and the error.
     #[error("Invalid pattern in {0}: {1}")]
     Pattern(&'static str, PatternError),
+    #[error("Invalid topics: {0}")]
+    Topics(FilterError),
     #[error("The queue is full: {0} jobs are waiting already")]
     QueueFull(usize),
     #[error("New jobs are refused: {0}")]
@@ -91,6 +98,9 @@ impl From<CreateError> for IntakeError {
 pub struct Intake {
     setup: Setup,
     supervisor: Supervisor,
+    /// Lists groups for dry runs.
+    discovery: Discovery,
+    dry_runs: Arc<Semaphore>,
 }
 
 impl Intake {
@@ -101,8 +111,10 @@ impl Intake {
         plannings: mpsc::UnboundedReceiver<Planning>,
         tasks: &TaskTracker,
     ) -> Self {
-        Planner::start(&setup.config, supervisor.clone(), plannings, tasks);
-        Self { setup, supervisor }
+        Planner::start(&setup, supervisor.clone(), plannings, tasks);
+        let discovery = Discovery::new(setup.config.get());
+        let dry_runs = Arc::new(Semaphore::new(dry_run::MAX_DRY_RUNS));
+        Self { setup, supervisor, discovery, dry_runs }
     }
 
     /// Validates a request from outside, and accepts it.
@@ -131,15 +143,8 @@ impl Intake {
         target: Target,
         request: ScanRequest,
     ) -> Result<Accepted, IntakeError> {
-        if let Some(reference) = &request.options.reference {
-            git_ref::check(reference).map_err(IntakeError::Reference)?;
-        }
+        check_options(&request.options)?;
         let ScanRequest { url, options, submitted_by, run } = request;
-        for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
-            Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
-        }
-        Pattern::list_of_paths(&options.exclude_paths)
-            .map_err(|error| IntakeError::Pattern("exclude_paths", error))?;
         let permit = self.supervisor.reserve();
         let permit =
             permit.ok_or(IntakeError::QueueFull(self.setup.config.get().jobs.max_queued_jobs))?;
@@ -153,6 +158,7 @@ impl Intake {
         let names = plan.repositories.iter().map(|planned| planned.repo_name.clone()).collect();
         let url = git_url::trimmed(&url);
         let mut master = Master::new(&id, url, target.scan_type(), names, created_at);
+        master.discovering = !plan.complete;
         master.submitted_by = submitted_by;
         master.schedule = schedule;
         master.options = Some(options);
@@ -161,4 +167,17 @@ impl Intake {
         tracing::info!(job = %id, url, "job accepted");
         Ok(Accepted { job_id: id, created_at })
     }
+}
+
+/// Checks the texts of the options.
+fn check_options(options: &Options) -> Result<(), IntakeError> {
+    if let Some(reference) = &options.reference {
+        git_ref::check(reference).map_err(IntakeError::Reference)?;
+    }
+    for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
+        Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
+    }
+    Pattern::list_of_paths(&options.exclude_paths)
+        .map_err(|error| IntakeError::Pattern("exclude_paths", error))?;
+    options.filters.check().map_err(IntakeError::Topics)
 }

@@ -1,20 +1,26 @@
 //! Lists the repositories of jobs on their forges, each job in a task of its own.
 //!
-//! Input: jobs with incomplete plans, from the supervisor. Output: their plans, or an error, for
-//! the supervisor. Invariants: a job that waits for its plan belongs to one task until the
-//! supervisor has taken the answer or the job is cancelled; a slow forge delays only the jobs of
-//! that forge, and they report it; a full disk delays an answer but never loses it.
+//! Input: jobs with incomplete plans, from the supervisor. Output: the pages of their plans, and how
+//! each listing ended, for the supervisor. Invariants: a job that is being listed belongs to one
+//! task until the supervisor has taken the end of its list or the job is cancelled; a page is stored
+//! before the next one is requested; a slow forge delays only the jobs of that forge, and they
+//! report it; a full disk delays a page but never loses it.
 
 use super::{
-    discovery::{Discovery, Listing},
+    discovery::{Discovery, PageReceiver, Streamed},
     target::Target,
 };
 use crate::{
     config::CurrentConfig,
-    model::{address::Origin, master::ScanType},
-    store::chain,
-    supervisor::{Planned, Planning, Supervisor},
+    model::{
+        address::Origin,
+        listing::{ListingError, PlanPage, StoredPlan},
+    },
+    pool::Pool,
+    store::{chain, layout::JobsDir, listing},
+    supervisor::{Planned, Planning, Setup, Supervisor},
 };
+use chrono::Utc;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -35,7 +41,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 #[derive(Debug, Clone)]
 pub(super) struct Planner {
     config: CurrentConfig,
+    jobs: JobsDir,
     discovery: Discovery,
+    /// Reads the plans of jobs whose listing continues.
+    reads: Pool,
     supervisor: Supervisor,
     forges: Arc<Mutex<HashMap<Origin, Arc<Semaphore>>>>,
 }
@@ -43,14 +52,16 @@ pub(super) struct Planner {
 impl Planner {
     /// Starts to plan the jobs that arrive, until the supervisor has ended.
     pub(super) fn start(
-        config: &CurrentConfig,
+        setup: &Setup,
         supervisor: Supervisor,
         mut plannings: mpsc::UnboundedReceiver<Planning>,
         tasks: &TaskTracker,
     ) {
         let this = Self {
-            config: config.clone(),
-            discovery: Discovery::new(config.get()),
+            config: setup.config.clone(),
+            jobs: setup.jobs.clone(),
+            discovery: Discovery::new(setup.config.get()),
+            reads: Pool::new("known-plans", 1),
             supervisor,
             forges: Arc::default(),
         };
@@ -67,29 +78,67 @@ impl Planner {
     }
 
     async fn plan(&self, planning: &Planning) {
-        let planned = match Target::parse(&planning.url, &self.config.get()) {
-            Ok(target) => self.list(&target, planning).await,
+        let Some(known) = self.known(planning).await else { return };
+        let is_new = known.listing.sequence == 0 && known.plan.repositories.is_empty();
+        let errors = known.listing.errors.total;
+        let mut delivery = Delivery { planner: self, planning, errors, pages: 0 };
+        let listed = match Target::parse(&planning.url, &self.config.get()) {
+            Ok(target) => self.list(&target, planning, known, &mut delivery).await,
             // The settings have changed since the job was accepted.
-            Err(error) => Planned::Failed(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let is_new = is_new && delivery.pages == 0;
+        let planned = match listed {
+            Ok(Streamed::Repository(plan)) if is_new => Planned::Repository(plan),
+            Ok(Streamed::Repository(_)) => {
+                Planned::Ended(Some(early(planning, "it names a single repository now")))
+            }
+            Ok(Streamed::Group(None)) if delivery.errors == 0 => Planned::Complete,
+            Ok(Streamed::Group(error)) => Planned::Ended(error),
+            Err(error) if is_new => Planned::Failed(error),
+            // What was listed before is kept.
+            Err(error) => Planned::Ended(Some(early(planning, &error))),
         };
         self.deliver(planning, planned).await;
     }
 
-    async fn list(&self, target: &Target, planning: &Planning) -> Planned {
-        let id = &planning.id;
+    /// What an earlier listing of the job found; `None` if its plan cannot be read.
+    async fn known(&self, planning: &Planning) -> Option<StoredPlan> {
+        let mut pause = PAUSES.0;
+        loop {
+            let folder = self.jobs.job(&planning.id);
+            let read = self.reads.run(move || listing::read(&folder)).await;
+            let error = match read {
+                Ok(Ok(stored)) => return stored,
+                Ok(Err(error)) => chain(&error),
+                Err(panic) => panic.to_string(),
+            };
+            tracing::error!(
+                job = %planning.id,
+                error,
+                pause_ms = pause.as_millis(),
+                "cannot read the plan of a job; retrying"
+            );
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn list(
+        &self,
+        target: &Target,
+        planning: &Planning,
+        known: StoredPlan,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<Streamed, String> {
         let _permit = self.permit(target, planning).await;
-        tracing::info!(job = %id, url = planning.url, "listing the repositories of the job");
-        let found = |count| self.supervisor.note_found(id, count);
+        let n_known = known.plan.repositories.len();
+        tracing::info!(job = %planning.id, url = planning.url, known = n_known, "listing the repositories of the job");
         // The settings may have changed since the start.
         let discovery = self.discovery.with_settings(self.config.get());
-        let listing = discovery.list(target, &planning.options, found, planning.stop.clone()).await;
-        match listing {
-            Ok(Listing::Repository(plan)) => {
-                Planned::Repositories { scan_type: ScanType::Repository, plan }
-            }
-            Ok(Listing::Group(plan)) => Planned::Repositories { scan_type: ScanType::Group, plan },
-            Err(error) => Planned::Failed(chain(&error)),
-        }
+        let (options, stop) = (&planning.options, planning.stop.clone());
+        let streamed = discovery.stream(target, options, known, delivery, stop).await;
+        streamed.map_err(|error| chain(&error))
     }
 
     /// Waits for a listing permit of the forge; meanwhile the job reports what it waits for.
@@ -114,7 +163,7 @@ impl Planner {
         permit
     }
 
-    /// Delivers a plan to the supervisor, and retries until the supervisor could store it.
+    /// Delivers a page or an end to the supervisor, and retries until the supervisor could store it.
     async fn deliver(&self, planning: &Planning, planned: Planned) {
         let mut pause = PAUSES.0;
         while let Err(error) = self.supervisor.planned(&planning.id, planned.clone()).await {
@@ -122,10 +171,36 @@ impl Planner {
                 job = %planning.id,
                 error = chain(&error),
                 pause_ms = pause.as_millis(),
-                "cannot store the plan of a job; retrying"
+                "cannot store the list of a job's repositories; retrying"
             );
             sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }
+}
+
+/// Delivers the pages of one job.
+struct Delivery<'a> {
+    planner: &'a Planner,
+    planning: &'a Planning,
+    /// How many errors are known or were delivered.
+    errors: u64,
+    /// How many pages were delivered.
+    pages: u64,
+}
+
+impl PageReceiver for Delivery<'_> {
+    async fn take(&mut self, page: PlanPage) {
+        self.errors += page.errors.len() as u64;
+        self.pages += 1;
+        for error in &page.errors {
+            tracing::warn!(job = %self.planning.id, request = error.request, error = error.error, "a page of the job's list cannot be read; continuing with the next one");
+        }
+        self.planner.deliver(self.planning, Planned::Page(page)).await;
+    }
+}
+
+/// The error of a listing that ends although a part of the list is known.
+fn early(planning: &Planning, error: &str) -> ListingError {
+    ListingError::new(&planning.url, error, Utc::now())
 }

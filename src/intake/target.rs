@@ -3,7 +3,7 @@
 //! Input: a URL, and the settings, which define the API of each forge. Output: a [`Target`].
 //! Invariants: no host is contacted here; a forge is queried only if its API is known.
 
-use super::forge_api::ForgeApi;
+use super::forge_api::{self, Names};
 use crate::{
     config::{Config, ForgeKind},
     model::{
@@ -40,8 +40,8 @@ impl NotScannable {
         match self {
             Self::Group(_) => {
                 "submit the URLs of its repositories one by one, such as \
-                 https://host/group/project.git; or, if this is your own GitLab or GitHub, add it \
-                 under [[forges]] in the server's settings"
+                 https://host/group/project.git; or, if this is your own GitLab, GitHub, Gitea, \
+                 Forgejo, Bitbucket or Azure DevOps, add it under [[forges]] in the server's settings"
             }
         }
     }
@@ -83,12 +83,11 @@ impl Target {
 
     /// Classifies a validated URL by the API of its forge.
     fn classify(url: GitUrl, config: &Config) -> Self {
-        let several = url.depth() >= 2;
-        match ForgeApi::of(&url, config) {
-            _ if url.as_str().ends_with(".git") => Self::Repository(url),
-            Some(_) if !several => Self::Group(url),
-            Some(ForgeApi::Gitlab) => Self::Unknown(url),
-            Some(ForgeApi::Github) | None => Self::Repository(url),
+        let api = forge_api::of(&url, config).filter(|_| !url.as_str().ends_with(".git"));
+        match api.map_or(Names::Repository, |api| api.names(&url)) {
+            Names::Repository => Self::Repository(url),
+            Names::Group => Self::Group(url),
+            Names::Either => Self::Unknown(url),
         }
     }
 
@@ -148,7 +147,7 @@ fn names_an_unlisted_group(url: &GitUrl, config: &Config) -> bool {
     let forge = Origin::of(url.url()).and_then(|origin| config.forge(&origin));
     let plain = forge.is_some_and(|forge| forge.kind == ForgeKind::Git);
     let short = url.depth() < 2 && !url.as_str().ends_with(".git");
-    short && !plain && ForgeApi::of(url, config).is_none()
+    short && !plain && forge_api::of(url, config).is_none()
 }
 
 #[cfg(test)]
@@ -162,11 +161,17 @@ mod tests {
             (ForgeKind::Gitlab, "lab.example"),
             (ForgeKind::Github, "hub.example"),
             (ForgeKind::Git, "git.example"),
+            (ForgeKind::Gitea, "tea.example"),
+            (ForgeKind::Bitbucket, "cloud.example"),
+            (ForgeKind::BitbucketServer, "bucket.example"),
+            (ForgeKind::Azure, "azure.example"),
         ] {
             let origin = Origin { scheme: "http".into(), host: host.into(), port: 8080 };
             config.network.trusted.push(origin.clone());
             config.forges.push(Forge::new(kind, origin));
         }
+        config.network.allow_hosts.push("elsewhere.example".into());
+        config.network.allow_ports.push(8443);
         config
     }
 
@@ -196,14 +201,33 @@ mod tests {
             ("https://github.com/acme", group),
             ("https://github.com/acme/api", repository),
             ("https://github.com/acme/api.git", repository),
-            ("https://bitbucket.org/acme", none),
+            ("https://bitbucket.org/acme", group),
             ("https://bitbucket.org/acme/api", repository),
-            ("https://dev.azure.com/acme", none),
+            ("https://bitbucket.org:8443/acme", none),
+            ("https://dev.azure.com/acme", group),
+            ("https://dev.azure.com/acme/my%20web", group),
             ("https://dev.azure.com/acme/web/_git/api", repository),
+            ("https://dev.azure.com/acme/_git/web", repository),
+            ("https://dev.azure.com/acme/web/api", repository),
+            ("https://elsewhere.example/acme", none),
             ("http://lab.example:8080/acme", group),
             ("http://lab.example:8080/acme/api", unknown),
             ("http://hub.example:8080/acme", group),
             ("http://hub.example:8080/acme/api", repository),
+            ("http://tea.example:8080/acme", group),
+            ("http://tea.example:8080/acme/api", repository),
+            ("http://cloud.example:8080/acme", group),
+            ("http://cloud.example:8080/acme/api", repository),
+            ("http://bucket.example:8080/ACME", group),
+            ("http://bucket.example:8080/projects/ACME", group),
+            ("http://bucket.example:8080/users/alice/", group),
+            ("http://bucket.example:8080/scm/acme", group),
+            ("http://bucket.example:8080/scm/acme/api.git", repository),
+            ("http://bucket.example:8080/scm/acme/api", repository),
+            ("http://bucket.example:8080/acme/api", repository),
+            ("http://azure.example:8080/tfs/All/web", group),
+            ("http://azure.example:8080/tfs/All/web/_git/api", repository),
+            ("http://azure.example:8080/tfs/All/web/api", repository),
             ("http://git.example:8080/api", repository),
             ("http://git.example:8080/acme/api", repository),
         ] {

@@ -130,6 +130,9 @@ mod tests {
             completed_at: None,
             error: None,
             schedule: None,
+            skipped: 0,
+            discovering: false,
+            discovery_errors: 0,
             fraction,
             paused: false,
         }

@@ -99,6 +99,9 @@ impl JobData {
             url: None,
             state: JobState::Initializing,
             summary: Summary::default(),
+            skipped: 0,
+            discovering: false,
+            discovery_errors: 0,
             started_at: None,
             folder_time: Utc::now(),
             completed_at: None,
@@ -305,7 +308,7 @@ impl JobData {
         let counted = Summary { total_repositories: files, ..self.counted };
         let summary = progress::totalled(self.master.as_ref(), counted);
         let master = self.master.as_ref();
-        let state = JobState::derive(master.and_then(Master::final_state), &summary);
+        let state = progress::state(master, &summary);
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let partly = self.parts as f64 / MILLION;
         let facts = JobFacts {
@@ -316,6 +319,9 @@ impl JobData {
             ),
             state,
             summary,
+            skipped: master.and_then(|master| master.skipped_repositories).unwrap_or(0),
+            discovering: progress::is_discovering(master),
+            discovery_errors: master.map_or(0, |master| master.discovery_errors_total),
             started_at: master.and_then(|master| master.started_at),
             folder_time: self.facts.folder_time,
             completed_at: master.and_then(|master| master.completed_at),

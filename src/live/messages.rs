@@ -244,6 +244,9 @@ fn job(facts: &JobFacts, elapsed_seconds: u64) -> Value {
         "summary": facts.summary,
         // Always, because readers add events to what they know.
         "paused": facts.paused,
+        "totals": facts.totals(),
+        "discovering": facts.discovering,
+        "discovery_errors_total": facts.discovery_errors,
         "elapsed_time_seconds": elapsed_seconds,
         "eta_seconds": facts.eta_seconds(elapsed_seconds),
         "completed_at": facts.completed_at.map(time::format),
@@ -252,8 +255,13 @@ fn job(facts: &JobFacts, elapsed_seconds: u64) -> Value {
 
 /// The end of a job, with its report if the reader follows this job alone.
 pub(super) fn end_message(facts: &JobFacts, report: Option<&Report>) -> Vec<u8> {
-    let mut message =
-        json!({ "job_id": facts.id, "status": facts.state, "summary": facts.summary });
+    let mut message = json!({
+        "job_id": facts.id,
+        "status": facts.state,
+        "summary": facts.summary,
+        "totals": facts.totals(),
+        "discovery_errors_total": facts.discovery_errors,
+    });
     if let Some(report) = report {
         message["report"] = json!(report);
     }

@@ -14,11 +14,13 @@ use crate::{
     model::{
         FailureKind, JobId, RepoState,
         failure::Failure,
+        listing::ListingError,
         master::{FailedRepository, Master, Options, ScanType},
         progress::{self, JobFacts},
         report::Report,
         repository::{Figures, Progress, RepositoryStatus},
         stage_progress::StageProgress,
+        time::Timestamp,
     },
     store::layout::JobFile,
 };
@@ -268,6 +270,8 @@ fn master<'a>(
         _ => None,
     };
     tape.optional_like(&mut master.total_repositories, Some(facts.summary.total_repositories));
+    tape.optional_like(&mut master.skipped_repositories, Some(facts.skipped));
+    tape.bit(&mut master.discovering);
     tape.text(&mut master.status, Some(facts.state.as_str()));
     tape.time(&mut master.started_at, facts.started_at);
     tape.time(&mut master.completed_at, facts.completed_at);
@@ -290,6 +294,7 @@ fn master<'a>(
     }
     tape.text(&mut master.error, facts.error.as_deref());
     tape.text(&mut master.waiting_for, None);
+    discovery_errors(tape, master, facts);
     tape.text(&mut master.submitted_by, None);
     tape.text(&mut master.schedule, facts.schedule.as_deref());
     let json = |options: &Options| serde_json::to_string(options).unwrap_or_default();
@@ -304,6 +309,25 @@ fn master<'a>(
     let is_likely = facts.state.is_final().then(|| json(&likely));
     tape.text(&mut report, is_likely.as_deref());
     master.report = report.and_then(|json| serde_json::from_str(&json).ok());
+}
+
+fn discovery_errors(tape: &mut impl Tape, master: &mut Master, facts: &JobFacts) {
+    tape.number_like(&mut master.discovery_errors_total, facts.discovery_errors);
+    let mut is_listed = !master.discovery_errors.is_empty();
+    tape.bit(&mut is_listed);
+    if !is_listed {
+        return;
+    }
+    let count = tape.length(master.discovery_errors.len());
+    let blank = || ListingError::new("", "", Timestamp::default());
+    master.discovery_errors.resize_with(count, blank);
+    for error in &mut master.discovery_errors {
+        tape.required(&mut error.request, "");
+        tape.required(&mut error.error, "");
+        let mut at = Some(error.timestamp);
+        tape.time(&mut at, master.completed_at);
+        error.timestamp = at.unwrap_or_default();
+    }
 }
 
 /// Names. Another list probably has the same names in the same order; if not, each name probably is

@@ -104,7 +104,7 @@ impl Plans {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::master::Master;
+    use crate::{model::master::Master, store::atomic::Durability};
 
     #[test]
     fn a_plan_is_cached_until_it_is_replaced_and_few_plans_are_cached() {
@@ -124,7 +124,7 @@ mod tests {
         assert!(Arc::ptr_eq(&unknown, &plans.get(&first).unwrap()), "read again");
 
         let whole = Plan::of([("r".to_owned(), "https://h.example/g/r.git".to_owned())]);
-        jobs.job(&first).write_plan(&whole).unwrap();
+        jobs.job(&first).write_plan(&whole, Durability::Flushed).unwrap();
         assert_eq!(*plans.get(&first).unwrap(), whole);
         for _ in 0..40 {
             plans.get(&create()).unwrap();
@@ -136,7 +136,7 @@ mod tests {
             let id = create();
             let name = "n".repeat(3 << 20);
             let plan = Plan::of([(name, "https://h.example/g/r.git".to_owned())]);
-            jobs.job(&id).write_plan(&plan).unwrap();
+            jobs.job(&id).write_plan(&plan, Durability::Flushed).unwrap();
             plans.get(&id).unwrap()
         };
         let first = long();

@@ -188,7 +188,7 @@ impl Blocks {
         made.flush();
         let splice = made.pieces.len();
         let newest = self.repositories.blocks.values().filter_map(|block| block.newest).max();
-        let tail = progress::tail(facts, master, newest, Vec::new(), version, elapsed);
+        let tail = progress::tail(facts, (master, lists), newest, Vec::new(), version, elapsed);
         let end = format!("[],\"version\":{version}}}");
         made.value(&tail);
         made.text[0] = b',';

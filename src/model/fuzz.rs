@@ -1,7 +1,7 @@
 //! Fuzz invariants of the readers of a job's files, for any content.
 
 use super::{
-    JobId, JobState,
+    JobId,
     master::Master,
     plan::Plan,
     progress::{self, JobFacts, Lists, ProgressDocument, RepositoryEvent},
@@ -74,8 +74,11 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         folder_time: super::time::Timestamp::default(),
         id: id.clone(),
         url: master.and_then(|master| master.group_url.as_deref().map(Into::into)),
-        state: JobState::derive(master.and_then(Master::final_state), &summary),
+        state: progress::state(master, &summary),
         summary,
+        skipped: master.and_then(|master| master.skipped_repositories).unwrap_or(0),
+        discovering: progress::is_discovering(master),
+        discovery_errors: master.map_or(0, |master| master.discovery_errors_total),
         started_at: master.and_then(|master| master.started_at),
         completed_at: master.and_then(|master| master.completed_at),
         error: master.and_then(|master| master.error.as_deref().map(Into::into)),
@@ -89,7 +92,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         let document = ProgressDocument {
             head: progress::head(&facts, master, &repositories.iter(), lists),
             elapsed_time_seconds: 0,
-            tail: progress::tail(&facts, master, newest, Vec::new(), 1, 0),
+            tail: progress::tail(&facts, (master, lists), newest, Vec::new(), 1, 0),
         };
         let bytes = serde_json::to_vec(&document).expect("a document is JSON");
         let _: serde_json::Value = serde_json::from_slice(&bytes).expect("it can be read");

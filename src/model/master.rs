@@ -5,7 +5,9 @@
 
 use super::{
     JobId, JobState,
+    filters::Filters,
     json::{self, Fields},
+    listing::{self, ListingError, ListingErrors},
     report::Report,
     time::{self, Timestamp},
 };
@@ -54,6 +56,8 @@ pub struct Options {
     /// Only for a group: patterns that a repository's name must not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    #[serde(flatten)]
+    pub filters: Filters,
     /// [Patterns](super::pattern) of paths within a repository, whose files are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_paths: Vec<String>,
@@ -91,6 +95,7 @@ impl Default for Options {
             include_subgroups: true,
             include: Vec::new(),
             exclude: Vec::new(),
+            filters: Filters::default(),
             exclude_paths: Vec::new(),
             no_ignore: false,
             retries: 0,
@@ -115,7 +120,14 @@ pub struct Master {
     /// The URL as submitted, also for a single repository.
     pub group_url: Option<String>,
     pub scan_type: Option<ScanType>,
+    /// Those found so far, without the skipped ones.
     pub total_repositories: Option<u64>,
+    /// How many entries of the group are skipped; absent for jobs of other programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped_repositories: Option<u64>,
+    /// Whether the repositories are still being listed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub discovering: bool,
     /// As written; see [`Master::final_state`].
     pub status: Option<String>,
     #[serde(with = "time::option")]
@@ -135,6 +147,12 @@ pub struct Master {
     /// What the job waits for before its repositories can be listed, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// What could not be listed: the first 100 errors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discovery_errors: Vec<ListingError>,
+    /// The number of all errors.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub discovery_errors_total: u64,
     pub submitted_by: Option<String>,
     /// The schedule whose run this is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +180,9 @@ impl Master {
         let failed = fields
             .list("failed_repositories")
             .map(|items| items.into_iter().filter_map(json::Value::typed).collect());
+        let errors = fields.list("discovery_errors").unwrap_or_default();
+        let errors: Vec<ListingError> =
+            errors.into_iter().filter_map(json::Value::typed).take(listing::MAX_ERRORS).collect();
         let master = Self {
             schema: fields
                 .count("schema")
@@ -171,6 +192,8 @@ impl Master {
             group_url: fields.text("group_url"),
             scan_type: fields.typed("scan_type", "repository, group or path"),
             total_repositories: fields.count_up_to("total_repositories", MOST_REPOSITORIES),
+            skipped_repositories: fields.count_up_to("skipped_repositories", MOST_REPOSITORIES),
+            discovering: fields.typed("discovering", "true or false").unwrap_or(false),
             status: fields.text("status"),
             started_at: fields.time("started_at"),
             completed_at: fields.time("completed_at"),
@@ -180,6 +203,11 @@ impl Master {
             failed_repositories: failed,
             error: fields.text("error"),
             waiting_for: fields.text("waiting_for"),
+            discovery_errors_total: fields
+                .count("discovery_errors_total")
+                .unwrap_or_default()
+                .max(errors.len() as u64),
+            discovery_errors: errors,
             submitted_by: fields.text("submitted_by"),
             schedule: fields.text("schedule"),
             options: fields.typed("options", "an object"),
@@ -238,7 +266,14 @@ impl Master {
         self.completed_at = None;
         self.error = None;
         self.report = None;
+        self.set_discovery_errors(ListingErrors::default());
         self.last_aggregation = Some(now);
+    }
+
+    /// Replaces the errors of the listing.
+    pub fn set_discovery_errors(&mut self, errors: ListingErrors) {
+        self.discovery_errors = errors.first;
+        self.discovery_errors_total = errors.total;
     }
 
     /// The file's content.

@@ -8,23 +8,17 @@
 
 use super::{
     Failure, JobId, JobState, RepoState,
+    listing::ListingError,
     master::Master,
     report::Report,
     repository::{Progress, RepositoryStatus},
-    state::Summary,
+    state::{Summary, Totals},
     time::{self, Timestamp},
 };
 use serde::Serialize;
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-/// Completes counted states with total and pending: the total is master's, otherwise the number of
-/// files.
-pub fn totalled(master: Option<&Master>, counted: Summary) -> Summary {
-    let total =
-        master.and_then(|master| master.total_repositories).unwrap_or(counted.total_repositories);
-    let begun = counted.completed + counted.in_progress + counted.failed;
-    Summary { total_repositories: total, pending: total.saturating_sub(begun), ..counted }
-}
+pub use super::job_counts::{is_discovering, pending_names, state, totalled};
 
 /// The part of the document before `elapsed_time_seconds`.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -33,6 +27,10 @@ pub struct Head<'a> {
     status: JobState,
     group_url: Option<&'a str>,
     summary: Summary,
+    totals: Totals,
+    /// The repositories are still being listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    discovering: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     repositories: Option<Vec<RepositoryRow<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,8 +64,19 @@ pub struct Tail<'a> {
     /// Of a finished job: how many repositories were completed, failed and skipped, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a Report>,
+    /// What could not be listed: the first 100 errors.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    discovery_errors: &'a [ListingError],
+    /// The number of all errors.
+    #[serde(skip_serializing_if = "is_zero")]
+    discovery_errors_total: u64,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The state of a job, with all its repositories.
@@ -237,6 +246,12 @@ pub struct JobFacts {
     pub url: Option<Arc<str>>,
     pub state: JobState,
     pub summary: Summary,
+    /// How many entries of a group are skipped.
+    pub skipped: u64,
+    /// The repositories are still being listed.
+    pub discovering: bool,
+    /// How many errors the listing had.
+    pub discovery_errors: u64,
     pub started_at: Option<Timestamp>,
     /// The time of the job's folder, for jobs whose files name no start.
     pub folder_time: Timestamp,
@@ -256,6 +271,9 @@ impl JobFacts {
     pub fn has_same_row_as(&self, other: &Self) -> bool {
         self.state == other.state
             && self.summary == other.summary
+            && self.skipped == other.skipped
+            && self.discovering == other.discovering
+            && self.discovery_errors == other.discovery_errors
             && self.started_at == other.started_at
             // Also the sort key: it follows the folder's time where no file names a start.
             && self.created_at() == other.created_at()
@@ -285,12 +303,20 @@ impl JobFacts {
             reason = "a conversion saturates, and the fraction is from 0 to 1"
         )]
         let percent = (self.fraction * 100.0) as u8;
-        percent.min(100)
+        // More may be found.
+        percent.min(if self.discovering { 99 } else { 100 })
     }
 
-    /// Estimated seconds left, by the pace so far; `None` if there is no estimate.
+    /// Where every entry of the job's URL is.
+    pub fn totals(&self) -> Totals {
+        Totals::of(&self.summary, self.skipped)
+    }
+
+    /// Estimated seconds left, by the pace so far; `None` if there is no estimate, and as long as
+    /// repositories are being listed.
     pub fn eta_seconds(&self, elapsed_seconds: u64) -> Option<u64> {
-        if self.state.is_final() || self.paused || self.fraction < 0.01 {
+        let is_open = self.paused || self.discovering;
+        if self.state.is_final() || is_open || self.fraction < 0.01 {
             return None;
         }
         #[expect(
@@ -332,6 +358,8 @@ where
         status: facts.state,
         group_url: facts.url.as_deref(),
         summary: facts.summary,
+        totals: facts.totals(),
+        discovering: facts.discovering,
         repositories: whole.then(|| all().map(RepositoryRow::of).collect()),
         current_repositories: whole.then(|| all().filter_map(CurrentRow::of).collect()),
         completed_repositories: whole.then(|| all().filter_map(completed_name).collect()),
@@ -340,10 +368,11 @@ where
     }
 }
 
-/// Builds the part after `elapsed_time_seconds`. `newest` is the latest update of a repository.
+/// Builds the part after `elapsed_time_seconds`, of the master file with or without its lists.
+/// `newest` is the latest update of a repository.
 pub fn tail<'a>(
     facts: &'a JobFacts,
-    master: Option<&'a Master>,
+    (master, lists): (Option<&'a Master>, Lists),
     newest: Option<Timestamp>,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
@@ -358,6 +387,10 @@ pub fn tail<'a>(
         waiting_for: master.and_then(|master| master.waiting_for.as_deref()),
         paused: facts.paused,
         report: report(facts, master),
+        discovery_errors: master
+            .filter(|_| lists == Lists::Whole)
+            .map_or(&[], |master| &master.discovery_errors),
+        discovery_errors_total: facts.discovery_errors,
         warnings,
         version,
     }
@@ -366,30 +399,4 @@ pub fn tail<'a>(
 /// The report of a finished job, if its file has one.
 pub fn report<'a>(facts: &JobFacts, master: Option<&'a Master>) -> Option<&'a Report> {
     master?.report.as_ref().filter(|_| facts.state.is_final())
-}
-
-/// Master's names that have not started, cut to the number of pending repositories; placeholders
-/// only if master has no list.
-pub fn pending_names<'a>(
-    master: Option<&Master>,
-    repositories: impl Iterator<Item = &'a RepositoryStatus>,
-    pending: u64,
-) -> Vec<String> {
-    let count = usize::try_from(pending).unwrap_or(usize::MAX);
-    let begun = repositories.filter(|status| status.state != RepoState::Pending);
-    if let Some(names) = master.and_then(|master| master.pending_repositories.as_ref()) {
-        let begun: HashSet<&str> = begun.filter_map(|status| status.name.as_deref()).collect();
-        return names
-            .iter()
-            .filter(|name| !begun.contains(name.as_str()))
-            .take(count)
-            .cloned()
-            .collect();
-    }
-    let begun: HashSet<u32> = begun.map(|status| status.index).collect();
-    (0..u32::MAX)
-        .filter(|index| !begun.contains(index))
-        .take(count.min(100_000))
-        .map(|index| format!("Repository {} (pending)", index + 1))
-        .collect()
 }

@@ -133,6 +133,31 @@ pub struct Summary {
     pub reused: u64,
 }
 
+/// Where every entry of a job's URL is: `found` is the sum of the others, at every moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct Totals {
+    pub found: u64,
+    pub queued: u64,
+    pub running: u64,
+    /// Completed by a scan of this job.
+    pub done: u64,
+    pub failed: u64,
+    pub skipped: u64,
+    /// Completed by the result of an earlier scan.
+    pub reused: u64,
+}
+
+impl Totals {
+    /// The totals of a job with these counts, and with this many skipped entries.
+    pub fn of(summary: &Summary, skipped: u64) -> Self {
+        let Summary { completed, in_progress: running, pending: queued, failed, reused, .. } =
+            *summary;
+        let done = completed.saturating_sub(reused);
+        let found = queued + running + done + failed + skipped + reused;
+        Self { found, queued, running, done, failed, skipped, reused }
+    }
+}
+
 impl JobState {
     /// Every state.
     pub const ALL: [Self; 9] = [

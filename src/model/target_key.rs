@@ -25,6 +25,7 @@ impl TargetKey {
             include_subgroups: _,
             include: _,
             exclude: _,
+            filters: _,
             exclude_paths,
             no_ignore,
             retries: _,

@@ -252,6 +252,11 @@ impl JobDir {
         root.join(ATTEMPTS).join(self.path.file_name().unwrap_or_default())
     }
 
+    /// The pages of a listing that goes on, where no sandboxed scanner can write.
+    pub(super) fn pages(&self) -> PathBuf {
+        self.kept_attempts().join("listing.jsonl")
+    }
+
     /// As [`Self::attempt`], where no sandboxed scanner can write.
     pub(super) fn kept_attempt(&self, index: u32) -> PathBuf {
         self.kept_attempts().join(format!("repo_{index}.attempt.json"))
@@ -267,9 +272,9 @@ impl JobDir {
         self.write(JobFile::Master, master, durability)
     }
 
-    /// Replaces `repositories.json`, fsynced.
-    pub fn write_plan(&self, plan: &Plan) -> Result<(), StoreError> {
-        atomic::replace_json(&self.staging, &self.plan(), plan, Durability::Flushed)
+    /// Replaces `repositories.json`.
+    pub fn write_plan(&self, plan: &Plan, durability: Durability) -> Result<(), StoreError> {
+        atomic::replace_json(&self.staging, &self.plan(), plan, durability)
     }
 
     /// Replaces `repo_N.json`.

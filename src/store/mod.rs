@@ -10,6 +10,7 @@ pub mod atomic;
 pub mod attempt;
 pub mod io_error;
 pub mod layout;
+pub mod listing;
 pub mod lock;
 pub mod open_folder;
 pub mod read;

@@ -104,10 +104,6 @@ pub(super) enum Command {
     },
     /// Continues a job that could not be read at start.
     Resume(Box<RecoveredJob>),
-    Listed {
-        id: JobId,
-        count: u64,
-    },
     Waiting {
         id: JobId,
         reason: Option<String>,
@@ -155,8 +151,7 @@ impl Command {
         match self {
             Self::Create { job, .. } => Some(&job.id),
             Self::Resume(job) => Some(&job.id),
-            Self::Listed { id, .. }
-            | Self::Waiting { id, .. }
+            Self::Waiting { id, .. }
             | Self::Planned { id, .. }
             | Self::Retry { id, .. }
             | Self::Cancel { id, .. }

@@ -73,19 +73,14 @@ impl Supervisor {
         let _ = self.commands.send(Command::Resume(Box::new(job))).await;
     }
 
-    /// Reports how many repositories of a job have been listed so far.
-    pub fn note_found(&self, id: &JobId, count: u64) {
-        // Dropped while the loop is busy: the complete plan contains the count.
-        let _ = self.commands.try_send(Command::Listed { id: id.clone(), count });
-    }
-
     /// Reports what a job waits for before its repositories are listed; `None` if it no longer
     /// waits.
     pub async fn note_waiting(&self, id: &JobId, reason: Option<String>) {
         let _ = self.commands.send(Command::Waiting { id: id.clone(), reason }).await;
     }
 
-    /// Reports a job's repositories. Does nothing if the plan is no longer needed.
+    /// Reports a page of a job's repositories, or how the listing ended; returns once that is
+    /// durable. Does nothing if the plan is no longer needed.
     ///
     /// # Errors
     /// If the disk refuses the write; nothing has changed then, and the call may be repeated.

@@ -16,14 +16,16 @@ use crate::model::{
     FailureKind, JobId, JobState, RepoState,
     address::Origin,
     attempt::AttemptRecord,
+    listing::{ListingError, ListingErrors, PlanPage, StoredPlan},
     master::{FailedRepository, Master, Options, ScanType, end_state},
-    plan::Plan,
+    plan::{Plan, PlannedRepository},
     report::Report,
     repository::RepositoryStatus,
     time::Timestamp,
 };
 use chrono::Utc;
 use std::collections::BTreeMap;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A job that is to be created, or was found at start.
@@ -42,8 +44,8 @@ pub struct NewJob {
 pub struct RecoveredJob {
     pub id: JobId,
     pub master: Master,
-    /// If the plan is incomplete, the repositories have to be listed again.
-    pub plan: Plan,
+    /// If the plan is incomplete, the listing continues.
+    pub plan: StoredPlan,
     pub(super) repositories: BTreeMap<u32, Disposition>,
 }
 
@@ -61,12 +63,27 @@ pub struct Planning {
 /// The answer to a [`Planning`].
 #[derive(Debug, Clone)]
 pub enum Planned {
-    Repositories {
-        scan_type: ScanType,
-        plan: Plan,
-    },
-    /// Why there is no plan, in plain English.
+    /// The URL names one repository: the whole plan.
+    Repository(Plan),
+    /// A page of a group's list.
+    Page(PlanPage),
+    /// The list of the group is complete.
+    Complete,
+    /// The listing has ended, and something could not be listed. If it ended before the last page:
+    /// why.
+    Ended(Option<ListingError>),
+    /// Why nothing can be listed, in plain English.
     Failed(String),
+}
+
+impl Planned {
+    /// What kind of scan the job is.
+    pub(super) fn scan_type(&self) -> ScanType {
+        match self {
+            Self::Repository(_) => ScanType::Repository,
+            Self::Page(_) | Self::Complete | Self::Ended(_) | Self::Failed(_) => ScanType::Group,
+        }
+    }
 }
 
 /// One repository, with what its next attempt needs.
@@ -114,7 +131,6 @@ fn host_of(url: &str) -> Option<Host> {
 
 /// One job.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Job {
     id: JobId,
     pub(super) master: Master,
@@ -129,8 +145,8 @@ pub(super) struct Job {
     permit: Option<QueuePermit>,
     /// While its repositories are being listed: cancels the listing.
     pub(super) planning: Option<CancellationToken>,
-    /// Whether the plan is complete.
-    planned: bool,
+    /// When `repositories.json` may be written next, while repositories are being listed.
+    pub(super) publish_at: Option<Instant>,
     /// The host of its repositories: those of a group are all at the group's origin.
     pub(super) host: Option<Host>,
     /// How many repositories the plan skips, by reason; nothing else is counted in it.
@@ -148,65 +164,68 @@ impl Job {
             unwritten: false,
             permit: job.permit,
             planning: None,
-            planned: false,
+            publish_at: None,
             host: None,
             skipped: Report::default(),
         };
         new.host = new.master.group_url.as_deref().and_then(host_of);
         // Whatever it waited for under an earlier server is obsolete.
         new.master.waiting_for = None;
-        if job.plan.complete {
-            new.take_plan(&job.plan);
-        }
+        new.master.skipped_repositories = Some(0);
+        new.take_rows(&job.plan.repositories);
+        new.master.discovering = !job.plan.complete && new.master.final_state().is_none();
         new.describe_waiting();
         new
     }
 
-    /// Takes in the plan.
-    pub(super) fn take_plan(&mut self, plan: &Plan) {
-        self.repositories = plan
-            .counted()
-            .map(|(index, planned)| {
-                let repository = Repository {
-                    name: planned.repo_name.clone(),
-                    git_url: planned.git_url.clone(),
-                    next_attempt: 1,
-                    interruptions: 0,
-                    retries: 0,
-                    alone: false,
-                    false_starts: 0,
-                    setbacks: 0,
-                    state: QueueState::Waiting,
-                };
-                (index, repository)
-            })
-            .collect();
-        self.planned = true;
+    /// Takes in rows of the plan that follow those that are known.
+    pub(super) fn take_rows(&mut self, rows: &[PlannedRepository]) {
+        let counted = rows.iter().filter_map(|row| Some((row.repo_index?, row)));
+        self.repositories.extend(counted.map(|(index, planned)| {
+            let repository = Repository {
+                name: planned.repo_name.clone(),
+                git_url: planned.git_url.clone(),
+                next_attempt: 1,
+                interruptions: 0,
+                retries: 0,
+                alone: false,
+                false_starts: 0,
+                setbacks: 0,
+                state: QueueState::Waiting,
+            };
+            (index, repository)
+        }));
         // The submitted URL may have another form.
         let first = self.repositories.values().next();
         self.host = first.map_or(self.host.take(), |repository| host_of(&repository.git_url));
-        self.skipped = Report::default();
-        self.skipped.count_skipped(&plan.repositories);
-        self.master.waiting_for = None;
+        self.skipped.count_skipped(rows);
+        let skipped = rows.iter().filter(|row| row.skipped.is_some()).count() as u64;
         let total = Some(self.repositories.len() as u64);
-        self.dirty |= self.master.total_repositories != total;
+        self.dirty |= self.master.total_repositories != total || skipped > 0;
         self.master.total_repositories = total;
+        *self.master.skipped_repositories.get_or_insert(0) += skipped;
     }
 
-    /// Whether the plan is complete.
-    pub(super) fn is_planned(&self) -> bool {
-        self.planned
+    /// Adds an error of the listing.
+    pub(super) fn note_listing_error(&mut self, error: ListingError) {
+        let first = std::mem::take(&mut self.master.discovery_errors);
+        let mut errors = ListingErrors { first, total: self.master.discovery_errors_total };
+        errors.add(error);
+        self.master.set_discovery_errors(errors);
+        self.dirty = true;
+    }
+
+    /// The listing has ended: nothing more is added to the plan.
+    pub(super) fn end_listing(&mut self) {
+        self.planning = None;
+        self.master.waiting_for = None;
+        self.master.discovering = false;
+        self.dirty = true;
     }
 
     /// Whether the plan is still needed: not for a job whose cancel is being written.
     pub(super) fn is_being_listed(&self) -> bool {
         self.planning.is_some() && !self.is_cancelled()
-    }
-
-    /// Stores the number of repositories listed so far.
-    pub(super) fn note_found(&mut self, count: u64) {
-        self.master.total_repositories = Some(count);
-        self.dirty = true;
     }
 
     /// Stores what the job waits for before its repositories are listed, if anything.
@@ -217,12 +236,10 @@ impl Job {
 
     /// Fails the job because its repositories could not be listed.
     pub(super) fn fail(&mut self, error: String, now: Timestamp) {
-        self.master.waiting_for = None;
+        self.end_listing();
         self.master.status = Some(JobState::Failed.to_string());
-        self.master.total_repositories = Some(0);
         self.master.error = Some(error);
         self.master.completed_at = Some(now);
-        self.dirty = true;
     }
 
     pub(super) fn scan_type(&self) -> ScanType {
@@ -277,10 +294,7 @@ impl Job {
         self.master.completed_at.get_or_insert(now);
         self.master.waiting_for = None;
         self.end_requests();
-        if self.planning.is_some() {
-            // The repositories listed so far are not scanned.
-            self.master.total_repositories = Some(0);
-        }
+        self.master.discovering = false;
         self.dirty = true;
     }
 
@@ -305,7 +319,13 @@ impl Job {
             _ => None,
         });
         let (last, error) = last.unwrap_or((RepoState::Completed, None));
-        let end = end_state(self.scan_type(), completed, failed, last);
+        let end = match end_state(self.scan_type(), completed, failed, last) {
+            // What could not be listed is missing.
+            JobState::Completed if self.master.discovery_errors_total > 0 => {
+                JobState::CompletedWithErrors
+            }
+            end => end,
+        };
         if self.scan_type() != ScanType::Group && end != JobState::Completed {
             self.master.error = error;
         }

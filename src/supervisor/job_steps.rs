@@ -10,20 +10,17 @@
 use super::{
     Setup,
     command::{Cancelled, Command, CreateError, Retried, TurnChanged},
-    job::NewJob,
+    job::{NewJob, Planned},
     reopen::ReopenOutcome,
 };
 use crate::{
-    model::{
-        FailureKind, JobId,
-        master::{Master, ScanType},
-        plan::Plan,
-    },
-    store::{StoreError, atomic::Durability, layout::JobDir},
+    model::{FailureKind, JobId, master::Master},
+    store::{StoreError, atomic::Durability, chain, layout::JobDir, listing},
 };
 use std::{
     collections::{HashMap, VecDeque},
     mem,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -61,7 +58,8 @@ pub(super) enum Step {
     Create(Box<NewJob>, CreateAnswer),
     /// Of one cause only, or of all.
     Reopen(Option<FailureKind>, oneshot::Sender<Retried>),
-    Plan(ScanType, Plan, PlanAnswer),
+    /// Stores a part of the plan.
+    Plan(Planned, PlanAnswer),
     /// Writes `master.json`.
     Master(Vec<After>),
     Remove,
@@ -83,7 +81,7 @@ pub(super) enum After {
 pub(super) enum Done {
     Created(CreateAnswer, Result<Box<NewJob>, CreateError>),
     Reopened(oneshot::Sender<Retried>, Result<ReopenOutcome, StoreError>),
-    Planned(ScanType, PlanAnswer, Result<Plan, StoreError>),
+    Planned(PlanAnswer, Result<StoredPart, StoreError>),
     /// A plan arrived after its job was cancelled or removed.
     Unwanted(PlanAnswer),
     Wrote {
@@ -193,13 +191,50 @@ pub(super) fn create(setup: &Setup, job: Box<NewJob>) -> Result<Box<NewJob>, Cre
     Ok(job)
 }
 
-/// Writes the plan of a job whose repositories have been listed.
-pub(super) fn write_plan(folder: &JobDir, master: &Master, plan: Plan) -> Result<Plan, StoreError> {
-    // After a crash between the two writes the plan is incomplete, and the repositories are listed
-    // again.
-    folder.write_master(master, Durability::Flushed)?;
-    folder.write_plan(&plan)?;
-    Ok(plan)
+/// A job a part of whose plan is stored.
+#[derive(Debug)]
+pub(super) struct PlanToStore {
+    pub(super) folder: JobDir,
+    /// `master.json`, if it does not say yet what kind of scan the job is.
+    pub(super) master: Option<Master>,
+    /// Whether `repositories.json` is written, which takes longer the more pages there are.
+    pub(super) publish: bool,
+}
+
+/// A part of a plan that is on the disk.
+#[derive(Debug)]
+pub(super) struct StoredPart {
+    pub(super) planned: Planned,
+    /// How long it took to write `repositories.json`, if it was written.
+    pub(super) took: Option<Duration>,
+}
+
+/// Stores a part of the plan of a job. After a crash before it is durable, the planner delivers it
+/// again.
+pub(super) fn store_plan(to: &PlanToStore, planned: Planned) -> Result<StoredPart, StoreError> {
+    let PlanToStore { folder, master, publish } = to;
+    if let Some(master) = master {
+        let scan_type = Some(planned.scan_type());
+        folder.write_master(&Master { scan_type, ..master.clone() }, Durability::Flushed)?;
+    }
+    let mut took = None;
+    match &planned {
+        Planned::Repository(plan) => folder.write_plan(plan, Durability::Flushed)?,
+        Planned::Page(page) => {
+            listing::append(folder, page)?;
+            let begun = Instant::now();
+            if *publish {
+                if let Err(error) = listing::publish(folder, Durability::Eventual) {
+                    tracing::warn!(path = %folder.path().display(), error = chain(&error), "cannot write repositories.json; it is written with a later page");
+                }
+                took = Some(begun.elapsed());
+            }
+        }
+        Planned::Complete => listing::complete(folder)?,
+        Planned::Ended(_) => listing::publish(folder, Durability::Flushed)?,
+        Planned::Failed(_) => {}
+    }
+    Ok(StoredPart { planned, took })
 }
 
 /// Writes `master.json`.

@@ -16,11 +16,12 @@ use super::{
     shim_exit::{ProcessTree, ShimExit},
 };
 use crate::{
-    model::{JobId, JobState, master::Master, plan::Plan, retry::Retries},
+    model::{JobId, JobState, listing::StoredPlan, master::Master, plan::Plan, retry::Retries},
     store::{
         StoreError, chain,
         io_error::is_no_file_of_ours,
         layout::{JobDir, JobFile},
+        listing::{self, ReadError},
         read,
     },
 };
@@ -36,17 +37,6 @@ pub struct Recovered {
     pub jobs: Vec<RecoveredJob>,
     /// Jobs that could not be read; to be read again later.
     pub unread: Vec<JobId>,
-}
-
-/// Why a job could not be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    /// The disk refused; a later read may succeed.
-    #[error(transparent)]
-    Disk(#[from] StoreError),
-    /// The job's files are malformed.
-    #[error("{0}")]
-    Broken(String),
 }
 
 /// Finds all unfinished jobs of ours below the jobs folder, and finalizes their dead attempts.
@@ -93,7 +83,7 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
     let folder = setup.jobs.job(id);
     let look = || -> Result<Option<RecoveredJob>, ReadError> {
         let Some((master, plan)) = unfinished(&folder)? else { return Ok(None) };
-        let repositories = look_at(setup, &folder, id, &plan, setup.retries(&master))?;
+        let repositories = look_at(setup, &folder, id, &plan.plan, setup.retries(&master))?;
         let finished = repositories.values().all(|found| matches!(found, Disposition::Finished(_)));
         // A final job whose repositories are all finished and listed in master.json needs nothing
         // more.
@@ -111,7 +101,7 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
 }
 
 /// Reads a job of ours that may need work; the carrying out of a cancel may have been interrupted.
-fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, ReadError> {
+fn unfinished(folder: &JobDir) -> Result<Option<(Master, StoredPlan)>, ReadError> {
     let finished =
         |state: Option<JobState>| state.is_some_and(|state| state != JobState::Cancelled);
     // For most jobs master.json alone is enough.
@@ -123,15 +113,9 @@ fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, ReadError> {
 }
 
 /// Reads a job of ours, which is one with a plan.
-pub(super) fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, ReadError> {
-    let (plan, master) = (folder.plan(), folder.file(JobFile::Master));
-    let bytes = match read::whole(&plan, read::MASTER_CAP) {
-        Ok((bytes, _)) => bytes,
-        Err(error) if is_no_file_of_ours(&error) => return Ok(None),
-        Err(error) => return Err(StoreError::at("read", plan)(error).into()),
-    };
-    let plan: Plan = serde_json::from_slice(&bytes)
-        .map_err(|error| ReadError::Broken(format!("repositories.json: {error}")))?;
+pub(super) fn ours(folder: &JobDir) -> Result<Option<(Master, StoredPlan)>, ReadError> {
+    let Some(plan) = listing::read(folder)? else { return Ok(None) };
+    let master = folder.file(JobFile::Master);
     let bytes = match read::whole(&master, read::MASTER_CAP) {
         Ok((bytes, _)) => bytes,
         Err(error) if is_no_file_of_ours(&error) => {

@@ -8,12 +8,17 @@ use super::{
     RepoKey, Setup,
     disposition::{Disposition, NextAttempt},
     job::RecoveredJob,
-    recovery::{ReadError, look_at, ours},
+    recovery::{look_at, ours},
     status_files::PlannedRepository,
 };
 use crate::{
-    model::{FailureKind, JobId, repository::RepositoryStatus, retry::Retries},
-    store::{StoreError, atomic::Durability, attempt, chain},
+    model::{FailureKind, JobId, listing::PlanPage, repository::RepositoryStatus, retry::Retries},
+    store::{
+        StoreError,
+        atomic::Durability,
+        attempt, chain,
+        listing::{self, ReadError},
+    },
 };
 use chrono::Utc;
 
@@ -37,7 +42,7 @@ pub(super) fn reopen(
     cause: Option<FailureKind>,
 ) -> Result<ReopenOutcome, StoreError> {
     let folder = setup.jobs.job(id);
-    let (mut master, plan) = match ours(&folder) {
+    let (mut master, mut stored) = match ours(&folder) {
         Ok(Some(job)) => job,
         Ok(None) => return Ok(ReopenOutcome::NotOurs),
         Err(ReadError::Disk(error)) => return Err(error),
@@ -46,7 +51,8 @@ pub(super) fn reopen(
             return Ok(ReopenOutcome::NotOurs);
         }
     };
-    let mut repositories = look_at(setup, &folder, id, &plan, Retries::NONE)?;
+    let plan = &stored.plan;
+    let mut repositories = look_at(setup, &folder, id, plan, Retries::NONE)?;
     let is_wanted = |status: &RepositoryStatus| {
         let kind = status.failure.as_ref().map(|failure| failure.kind);
         status.state.is_failure() && (cause.is_none() || cause == kind)
@@ -67,6 +73,14 @@ pub(super) fn reopen(
     if failed.is_empty() && (plan.complete || cause.is_some()) {
         return Ok(ReopenOutcome::NothingFailed);
     }
+    if !plan.complete && stored.listing.sequence > 0 {
+        // What could not be listed is requested again.
+        let sequence = stored.listing.sequence + 1;
+        let page = PlanPage { sequence, again: true, ..PlanPage::default() };
+        listing::append(&folder, &page)?;
+        stored.add(page);
+    }
+    let plan = &stored.plan;
     master.reopen(Utc::now());
     folder.write_master(&master, Durability::Flushed)?;
     for (index, alone) in failed {
@@ -83,6 +97,6 @@ pub(super) fn reopen(
             Disposition::Queued(NextAttempt { alone, ..NextAttempt::afresh(next_attempt) }),
         );
     }
-    let job = RecoveredJob { id: id.clone(), master, plan, repositories };
+    let job = RecoveredJob { id: id.clone(), master, plan: stored, repositories };
     Ok(ReopenOutcome::Job(Box::new(job)))
 }

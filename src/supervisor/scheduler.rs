@@ -43,12 +43,14 @@ pub(super) enum Event {
     Targets(JobId, Vec<(u32, TargetKey)>),
     /// The job turned out to be a single repository.
     IsSingle(JobId),
-    /// The repositories of a job have been listed. `ending` more of them are not started, and their
+    /// Repositories of a job have been listed. `ending` more of them are not started, and their
     /// final states are being written.
     Planned {
         job: JobId,
         queued: Vec<u32>,
         ending: usize,
+        /// Whether the listing goes on.
+        more: bool,
     },
     /// The repositories could not be listed: the job has none.
     PlanFailed(JobId),
@@ -105,7 +107,7 @@ pub(super) struct Standing {
     pub(super) ending: usize,
     /// Nothing of the job is started.
     pub(super) cancelled: bool,
-    /// Its repositories are still to be listed.
+    /// Its repositories are still being listed.
     pub(super) planning: bool,
     /// Further queued repositories, each to be scanned while nothing else is.
     pub(super) alone: Vec<u32>,
@@ -270,10 +272,10 @@ impl Scheduler {
                 }
                 self.finish_if_done(&job, &mut effects);
             }
-            Event::Planned { job: id, queued, ending } => {
+            Event::Planned { job: id, queued, ending, more } => {
                 if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning) {
-                    job.planning = false;
-                    job.queued = queued.into();
+                    job.planning = more;
+                    job.queued.extend(queued);
                     job.discarding += ending;
                 }
                 self.finish_if_done(&id, &mut effects);

@@ -42,6 +42,8 @@ mod documented_commands;
 #[cfg(test)]
 mod drawing;
 #[cfg(test)]
+mod dry_run;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;
@@ -57,6 +59,8 @@ mod faults;
 mod first_hour;
 #[cfg(test)]
 mod foreign_results;
+#[cfg(test)]
+mod forge_kinds;
 #[cfg(test)]
 mod generated_client;
 #[cfg(test)]
@@ -174,6 +178,8 @@ mod soak;
 mod space;
 #[cfg(test)]
 mod stopped_shims;
+#[cfg(test)]
+mod streaming;
 #[cfg(test)]
 mod strict_clients;
 #[cfg(test)]

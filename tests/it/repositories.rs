@@ -7,7 +7,7 @@ use crate::support::{
     wait::{eventually, within},
 };
 use reqwest::Method;
-use scanwatch::model::plan::{Plan, PlannedRepository};
+use scanwatch::model::plan::{Plan, PlannedRepository, SkipKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -118,6 +118,7 @@ async fn what_is_left_out_is_listed_with_its_reason() {
         repo_name: "old".to_owned(),
         git_url: url("old"),
         skipped: Some("archived".to_owned()),
+        skipped_kind: Some(SkipKind::Archived),
         refused: None,
     });
     files::replace(&job.folder.join("repositories.json"), serde_json::to_vec(&plan).unwrap());
@@ -125,7 +126,10 @@ async fn what_is_left_out_is_listed_with_its_reason() {
     assert_eq!(names(&all), ["part-0", "part-1"]);
     assert_eq!((&all["total"], &all["skipped_total"]), (&json!(2), &json!(1)));
     let left_out = server.get(&format!("{path}?status=skipped")).await.expect(200).json();
-    let expected = json!([{ "repo_name": "old", "git_url": url("old"), "reason": "archived" }]);
+    let expected = json!([{
+        "repo_name": "old", "git_url": url("old"), "reason": "archived", "kind": "archived",
+    }]);
+    assert_eq!(left_out["skipped_by_reason"], json!({ "archived": 1 }));
     assert_eq!((&left_out["skipped"], &left_out["total"]), (&expected, &json!(1)));
     assert_eq!(left_out["repositories"], json!([]));
 }

@@ -169,7 +169,7 @@ fn a_group_of_which_nothing_is_scanned_is_a_failure() {
     assert!(ran.err.contains(expected), "{}", ran.err);
     let ran = scan(&["--exclude", "web"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.err.contains("1 repository (1 skipped)"), "{}", ran.err);
+    assert!(ran.err.contains("1 repository (1 skipped: 1 filtered)"), "{}", ran.err);
 
     // A repository without packages is scanned.
     std::fs::create_dir(home.path().join("empty")).unwrap();

@@ -100,6 +100,9 @@ pub enum ApiError {
     /// A limit is reached; the client may retry after this many seconds.
     #[error("{detail}")]
     TooManyRequests { detail: Cow<'static, str>, retry_after: u64 },
+    /// Another server, which the answer needs, failed.
+    #[error("{detail}")]
+    BadGateway { detail: Cow<'static, str> },
     /// The server cannot answer now.
     #[error("{detail}")]
     Unavailable { detail: Cow<'static, str>, retry_after: Option<u64> },
@@ -209,6 +212,7 @@ impl ApiError {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Validation { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -264,6 +268,7 @@ impl ApiError {
             | Self::MethodNotAllowed { .. }
             | Self::BodyTimeout
             | Self::LengthRequired
+            | Self::BadGateway { .. }
             | Self::RangeNotSatisfiable { .. }
             | Self::Unavailable { retry_after: None, .. } => None,
         }

@@ -7,6 +7,7 @@
 
 use super::validation::Validation;
 use crate::api::answers::error::ApiError;
+use crate::model::filters::Visibility;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
 
@@ -40,19 +41,21 @@ impl Member for Option<Vec<String>> {
     }
 }
 
-/// A whole number of at most `MOST`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UpTo<const MOST: u64>(pub(crate) u64);
-
-impl<const MOST: u64> Member for Option<UpTo<MOST>> {
+impl Member for Option<Vec<Visibility>> {
     fn read(body: &mut Validation, name: &str) -> Self {
-        body.count(name, MOST).map(UpTo)
+        body.choices(name, &Visibility::NAMES)
     }
 }
 
-/// A required whole number from `LEAST` to `MOST`.
+/// A whole number from `LEAST` to `MOST`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Between<const LEAST: u64, const MOST: u64>(pub(crate) u64);
+
+impl<const LEAST: u64, const MOST: u64> Member for Option<Between<LEAST, MOST>> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.count_from(name, LEAST, MOST).map(Between)
+    }
+}
 
 impl<const LEAST: u64, const MOST: u64> Member for Between<LEAST, MOST> {
     fn read(body: &mut Validation, name: &str) -> Self {
@@ -74,6 +77,16 @@ impl<const LEAST: u64, const MOST: u64> JsonSchema for Between<LEAST, MOST> {
         schema.insert("minimum".to_owned(), LEAST.into());
         schema.insert("maximum".to_owned(), MOST.into());
         schema
+    }
+}
+
+/// A whole number of at most `MOST`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UpTo<const MOST: u64>(pub(crate) u64);
+
+impl<const MOST: u64> Member for Option<UpTo<MOST>> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.count(name, MOST).map(UpTo)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::api::answers::{error::ApiError, field_error::FieldError};
 use serde_json::{Map, Value, json};
+use std::str::FromStr;
 
 /// The members of a body, read one by one, with the errors so far.
 ///
@@ -59,8 +60,13 @@ impl Validation {
 
     /// A whole number from 0 to `most`, or absent or null.
     pub fn count(&mut self, name: &str, most: u64) -> Option<u64> {
+        self.count_from(name, 0, most)
+    }
+
+    /// A whole number from `least` to `most`, or absent or null.
+    pub fn count_from(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
         let value = self.present(name)?;
-        self.number(name, value, (0, most))
+        self.number(name, value, (least, most))
     }
 
     /// A required whole number from `least` to `most`.
@@ -110,6 +116,34 @@ impl Validation {
             }
         }
         Some(texts)
+    }
+
+    /// A list of the values that these names have, or absent or null.
+    pub fn choices<T: FromStr>(&mut self, name: &str, names: &[&str]) -> Option<Vec<T>> {
+        let value = self.present(name)?;
+        let Value::Array(items) = value else {
+            self.refuse("list_type", name, "Input should be a valid list", value);
+            return None;
+        };
+        let mut chosen = Vec::new();
+        for (n, item) in items.into_iter().enumerate() {
+            if let Some(choice) = item.as_str().and_then(|text| text.parse().ok()) {
+                // A name that is repeated means nothing more.
+                if chosen.len() < names.len() {
+                    chosen.push(choice);
+                }
+                continue;
+            }
+            let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+            let expected = match &quoted[..] {
+                [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+                _ => quoted.concat(),
+            };
+            let message = format!("Input should be {expected}");
+            let error = FieldError::new("enum", vec![name.into(), n.into()], message, item);
+            self.errors.push(error.with_ctx(json!({ "expected": expected })));
+        }
+        Some(chosen)
     }
 
     /// Finishes the validation: all errors in one.

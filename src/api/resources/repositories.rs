@@ -27,7 +27,10 @@ use crate::api::{
 };
 use crate::{
     live::{LiveJob, Plans},
-    model::{RepoState, plan::Plan},
+    model::{
+        RepoState,
+        plan::{Plan, SkipCounts, SkipKind},
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,6 +85,8 @@ struct RepositoriesPage<'a> {
     skipped: Vec<SkippedRepository<'a>>,
     /// The number of skipped repositories. The counts of the job do not include them.
     skipped_total: usize,
+    /// How many of them are skipped for each kind of reason; kinds without any are absent.
+    skipped_by_reason: SkipCounts,
     #[serde(flatten)]
     place: PagePosition,
 }
@@ -93,6 +98,8 @@ struct SkippedRepository<'a> {
     git_url: &'a str,
     /// Why the repository is skipped.
     reason: &'a str,
+    /// The kind of this reason.
+    kind: Option<SkipKind>,
 }
 
 /// The routes of this file.
@@ -201,6 +208,7 @@ impl Rows {
             repositories: Vec::new(),
             skipped: Vec::new(),
             skipped_total: skipped.len(),
+            skipped_by_reason: plan.map(Plan::skipped_by_reason).unwrap_or_default(),
             place: page.place(total),
         };
         // Serialization cannot fail: the keys are texts and the numbers are integers.
@@ -242,7 +250,8 @@ impl Producer for Rows {
                     let row = row.ok_or(Aborted)?;
                     let reason = row.skipped.as_deref().unwrap_or_default();
                     let (repo_name, git_url) = (&row.repo_name, &row.git_url);
-                    self.write(&SkippedRepository { repo_name, git_url, reason }, piece)?;
+                    let kind = row.skip_kind();
+                    self.write(&SkippedRepository { repo_name, git_url, reason, kind }, piece)?;
                 }
             }
         }

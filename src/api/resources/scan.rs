@@ -6,21 +6,20 @@
 //! Invariants: a job or a command is durable before its answer is sent; a progress document that
 //! the client already has is answered by 304 without a body.
 
+mod dry_run;
 mod operations;
+mod refusals;
 mod turns;
 
 use crate::api::{
     answers::{
         content_coding::{Coding, gzip_fast},
         error::ApiError,
-        field_error::FieldError,
         reply::{self, finish},
     },
-    auth::User,
-    log_limit::LineLimit,
     requests::{
         body::json_body,
-        members::{Body as _, UpTo, body},
+        members::{Between, Body as _, UpTo, body},
         validation::Validation,
     },
     routing::{
@@ -31,20 +30,20 @@ use crate::api::{
     state::Api,
 };
 use crate::{
-    intake::{IntakeError, ScanRequest},
+    intake::ScanRequest,
     model::{
         FailureKind, JobId, JobState,
+        filters::{Filters, MOST_DAYS, MOST_MEGABYTES, Visibility},
         master::Options,
         progress::Lists,
         retry::MAX_RETRIES,
         time::{self, Timestamp},
     },
-    store::{StoreError, plainly},
     supervisor::{Cancelled, RemoveError, Retried},
 };
+pub(crate) use refusals::{refused, stopping, unstorable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 use warp::{
     Filter,
@@ -113,6 +112,24 @@ body! {
         /// For a group: skip repositories whose path below the group matches one of these patterns.
         #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
         "exclude" => exclude: Option<Vec<String>>,
+        /// For a group: whether to skip archived repositories.
+        "skip_archived" => skip_archived: Option<bool>,
+        /// For a group: whether to skip forks.
+        "skip_forks" => skip_forks: Option<bool>,
+        /// For a group: whether to skip empty repositories; those of a GitLab are always skipped.
+        "skip_empty" => skip_empty: Option<bool>,
+        /// For a group of a GitLab: whether to scan projects that other groups share with it too.
+        "include_shared" => include_shared: Option<bool>,
+        /// For a group: scan only repositories with one of these topics; letter case is ignored.
+        #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
+        "topics" => topics: Option<Vec<String>>,
+        /// For a group: scan only repositories with one of these visibilities.
+        "visibility" => visibility: Option<Vec<Visibility>>,
+        /// For a group: skip repositories without activity for this many days.
+        "active_within_days" => active_within_days: Option<Between<1, MOST_DAYS>>,
+        /// For a group: skip repositories larger than this many megabytes (10^6 bytes), according to the
+        /// forge.
+        "max_size_mb" => max_size_mb: Option<Between<1, MOST_MEGABYTES>>,
         /// Paths within a repository that are not read: at most 100 patterns of 200 characters. A pattern
         /// without a slash excludes every file and folder of that name (`testdata`), one with a slash a path
         /// from the root (`docs/*`). Excluded files count as skipped, and bills of materials are marked as
@@ -126,6 +143,29 @@ body! {
         /// with the same options; by default its result is reused then.
         "force" => force: Option<bool>,
     }
+}
+
+impl Submission {
+    /// Which repositories of a group are scanned.
+    fn filters(&self) -> Filters {
+        Filters {
+            skip_archived: self.skip_archived.unwrap_or(false),
+            skip_forks: self.skip_forks.unwrap_or(false),
+            skip_empty: self.skip_empty.unwrap_or(false),
+            include_shared: self.include_shared.unwrap_or(false),
+            topics: self.topics.clone().unwrap_or_default(),
+            visibility: self.visibility.clone().unwrap_or_default(),
+            active_within_days: self.active_within_days.map(|Between(days)| days),
+            max_size_mb: self.max_size_mb.map(|Between(size)| size),
+        }
+    }
+}
+
+/// The parameters of a submission.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(crate) struct Submit {
+    /// Only list what would be scanned, and what not and why: nothing is stored or queued.
+    dry_run: Option<bool>,
 }
 
 /// An accepted job.
@@ -154,8 +194,9 @@ pub(crate) fn routes() -> Vec<Route> {
             call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
         }),
         Route::post(&SCANS, Access::Write, operations::submits(), |call, context| {
-            call.and(json_body(context.api.config.get().server.max_body_bytes))
-                .then(async |call: Call<0>, body| finish(submit(call.api, &call.user, body).await))
+            call.and(warp::query())
+                .and(json_body(context.api.config.get().server.max_body_bytes))
+                .then(async |call: Call<0>, how, body| finish(submit(call, &how, body).await))
         }),
         Route::delete(&SCAN, Access::Admin, operations::removes(), |call, _| {
             call.then(async |Call { api, path: [id], .. }| finish(remove(api, id).await))
@@ -174,7 +215,8 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// `POST /scan`
-async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, ApiError> {
+async fn submit(call: Call<0>, how: &Submit, body: Validation) -> Result<Response, ApiError> {
+    let Call { api, user, .. } = &call;
     let sent = Submission::read(body)?;
     let request = ScanRequest {
         url: sent.git_url.clone(),
@@ -182,6 +224,9 @@ async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, Api
         submitted_by: user.name().map(str::to_owned),
         run: None,
     };
+    if how.dry_run == Some(true) {
+        return dry_run::list(api, user, &request, sent).await;
+    }
     let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
     // Ensures that a GET after this answer finds the job.
     api.nudger.nudge(&accepted.job_id).await;
@@ -200,6 +245,7 @@ pub(crate) fn options_of(sent: &Submission) -> Options {
         include_subgroups: sent.include_subgroups.unwrap_or(true),
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),
+        filters: sent.filters(),
         exclude_paths: sent.exclude_paths.clone().unwrap_or_default(),
         no_ignore: false,
         retries: sent.retries.map_or(0, |UpTo(retries)| retries),
@@ -336,56 +382,5 @@ async fn writable(api: &Api) -> Result<(), ApiError> {
             retry_after: Some(QUEUE_RETRY_SECS),
         }),
         _ => Ok(()),
-    }
-}
-
-pub(crate) fn refused(error: &IntakeError, sent: Submission) -> ApiError {
-    let invalid = |member: &'static str, message: String, input: Value| {
-        ApiError::invalid(vec![FieldError::new("value_error", vec![member.into()], message, input)])
-    };
-    match error {
-        IntakeError::Refused(refusal) => ApiError::refused_url(refusal, sent.git_url.into()),
-        IntakeError::NotScannable(what) => {
-            ApiError::BadRequest { detail: what.to_string().into(), hint: Some(what.hint().into()) }
-        }
-        IntakeError::Reference(why) => {
-            let message =
-                format!("Value error, not a valid name of a branch, tag or commit: {why}");
-            invalid("ref", message, sent.reference.into())
-        }
-        IntakeError::Pattern(member, why) => {
-            let patterns = match *member {
-                "include" => sent.include,
-                "exclude" => sent.exclude,
-                _ => sent.exclude_paths,
-            };
-            invalid(member, format!("Value error, {why}"), patterns.into())
-        }
-        IntakeError::QueueFull(_) => ApiError::TooManyRequests {
-            detail: error.to_string().into(),
-            retry_after: QUEUE_RETRY_SECS,
-        },
-        IntakeError::NoPlace(_) => ApiError::Unavailable {
-            detail: error.to_string().into(),
-            retry_after: Some(QUEUE_RETRY_SECS),
-        },
-        IntakeError::Store(cause) => unstorable("The job cannot be stored", cause),
-        IntakeError::Stopped => stopping(),
-    }
-}
-
-pub(crate) fn stopping() -> ApiError {
-    ApiError::Unavailable { detail: "The server is stopping".into(), retry_after: None }
-}
-
-/// The answer to a failed write. Only the log contains the path.
-pub(crate) fn unstorable(what: &str, cause: &StoreError) -> ApiError {
-    static LINES: LineLimit = LineLimit::new(20);
-    if let Some(suppressed) = LINES.pass() {
-        tracing::error!(error = crate::store::chain(cause), suppressed, "{what}");
-    }
-    ApiError::Unavailable {
-        detail: format!("{what}: {}", plainly(&cause.source)).into(),
-        retry_after: Some(QUEUE_RETRY_SECS),
     }
 }

@@ -145,6 +145,17 @@ impl Answer {
         Self::new(about, Content::Json(schema_of::<T>))
     }
 
+    /// An `A` or a `B` as JSON, depending on the parameters.
+    pub fn json_of_either<A: JsonSchema, B: JsonSchema>(about: &'static str) -> Self {
+        Self::new(
+            about,
+            Content::Json(|generator| {
+                let [a, b] = [schema_of::<A>(generator), schema_of::<B>(generator)];
+                schemars::json_schema!({ "anyOf": [a, b] })
+            }),
+        )
+    }
+
     /// Text of a media type.
     pub fn text(media_type: &'static str, about: &'static str) -> Self {
         Self::new(about, Content::Text(media_type))

@@ -132,6 +132,16 @@ impl Client {
         self.send_for_document(request).await
     }
 
+    /// Posts a body, and waits for as long as the server works.
+    pub(in crate::cli) async fn post_patiently(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Document, ClientError> {
+        let request = self.followed.request(Method::POST, self.url(path));
+        self.send_for_document(request.json(body)).await
+    }
+
     /// Sends a DELETE request, whose answer has no body.
     pub(in crate::cli) async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(self.requests.request(Method::DELETE, self.url(path))).await.map(drop)

@@ -37,6 +37,10 @@ pub(in crate::cli) struct JobView {
     pub(in crate::cli) paused: bool,
     /// The report at the end, as one line, if the server sent one.
     pub(in crate::cli) report: Option<String>,
+    /// How many entries have been found, while they are being listed.
+    pub(in crate::cli) discovered: Option<u64>,
+    /// How many errors the listing had.
+    pub(in crate::cli) discovery_errors: u64,
     joined: bool,
     /// The repositories whose final state was reported, and whether they failed.
     finished: HashMap<u32, bool>,
@@ -55,6 +59,8 @@ impl JobView {
             eta_seconds: None,
             paused: false,
             report: None,
+            discovered: None,
+            discovery_errors: 0,
             joined: false,
             finished: HashMap::new(),
             waiting: HashMap::new(),
@@ -103,7 +109,7 @@ impl JobView {
 
     /// Whether this is a group of repositories, or not known yet.
     pub(in crate::cli) fn is_group(&self) -> bool {
-        self.summary.total_repositories != 1
+        self.summary.total_repositories != 1 || self.discovered.is_some()
     }
 
     /// Whether a reported failure explains why the job failed.
@@ -119,6 +125,8 @@ impl JobView {
         self.eta_seconds = data["eta_seconds"].as_u64();
         self.paused = data["paused"] == true;
         self.report = report_of(data);
+        self.discovered = discovered(data);
+        self.discovery_errors = data["discovery_errors_total"].as_u64().unwrap_or(0);
     }
 
     fn repository(&mut self, status: RepositoryStatus) -> Option<JobUpdate> {
@@ -148,6 +156,13 @@ pub(in crate::cli) fn report_of(data: &Value) -> Option<String> {
     let reused = data["summary"]["reused"].as_u64().filter(|count| *count > 0);
     let reused = reused.map(|count| format!(", {count} reused")).unwrap_or_default();
     Some(format!("{report}{reused}"))
+}
+
+/// How many entries have been found, according to an event of a job whose repositories are being
+/// listed.
+pub(in crate::cli) fn discovered(data: &Value) -> Option<u64> {
+    let is_listed = data["discovering"] == true;
+    is_listed.then(|| data["totals"]["found"].as_u64().unwrap_or(0))
 }
 
 /// The repositories of a snapshot, failed ones with their errors.
@@ -287,6 +302,22 @@ mod tests {
         assert!(view.has_reported_failure());
         view.apply("repository", &waits(2));
         assert!(!view.has_reported_failure(), "the next attempt is not a failure yet");
+    }
+
+    /// Fails if a group of which one repository has been listed is shown as a single repository, or
+    /// if the number stays once the list has ended.
+    #[test]
+    fn a_job_that_is_being_listed_is_a_group() {
+        let mut view = JobView::new(&"a".parse().unwrap());
+        let mut event = json!({
+            "status": "in_progress", "discovering": true, "totals": {"found": 312},
+            "summary": {"total_repositories": 1, "completed": 0, "in_progress": 1, "pending": 0, "failed": 0},
+        });
+        view.apply("job", &event);
+        assert_eq!((view.discovered, view.is_group()), (Some(312), true));
+        event["discovering"] = json!(false);
+        view.apply("job", &event);
+        assert_eq!((view.discovered, view.is_group()), (None, false));
     }
 
     #[test]

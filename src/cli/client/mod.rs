@@ -22,7 +22,7 @@ pub(in crate::cli) use http::{Client, Document};
 pub(in crate::cli) use job_name::{JOB_HELP, JobName};
 pub(in crate::cli) use job_view::{JobUpdate, JobView, report_of};
 #[cfg(feature = "top")]
-pub(in crate::cli) use job_view::{repositories_of, repository_of};
+pub(in crate::cli) use job_view::{discovered, repositories_of, repository_of};
 pub(in crate::cli) use paged::{Paged, each_page};
 pub(in crate::cli) use progress_display::ProgressDisplay;
 pub(in crate::cli) use wait::{Wait, WaitArgs, print_interrupted};

@@ -141,9 +141,9 @@ impl ProgressDisplay {
         }
     }
 
-    /// Removes the live lines of a job and prints its final state, with the number of skipped
-    /// repositories.
-    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState, skipped: u64) {
+    /// Removes the live lines of a job and prints its final state, with the numbers of skipped
+    /// repositories in words.
+    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState, skipped: &str) {
         if let Form::Live(lines) = &mut self.form {
             lines.retain(|((id, _), _)| *id != job.id);
             show(lines);
@@ -164,8 +164,12 @@ impl ProgressDisplay {
                 summary.failed
             );
         }
-        if skipped > 0 {
-            let _ = write!(counts, ", {skipped} skipped");
+        if !skipped.is_empty() {
+            let _ = write!(counts, ", {skipped}");
+            counts.push_str(if elapsed.is_some() { "," } else { "" });
+        }
+        if job.discovery_errors > 0 {
+            let _ = write!(counts, ", {} errors while listing", job.discovery_errors);
         }
         let title = printable(&job.title);
         // Of a single repository, the state is the report.
@@ -242,10 +246,17 @@ fn line_of(status: &RepositoryStatus) -> String {
 
 fn counts_of(job: &JobView) -> String {
     let summary = &job.summary;
-    if summary.total_repositories == 0 {
-        return "listing repositories".to_owned();
+    let mut text = match job.discovered {
+        Some(found) if found > 0 => format!("discovering, {found} found"),
+        _ if summary.total_repositories == 0 => return "listing repositories".to_owned(),
+        _ => String::new(),
+    };
+    if !text.is_empty() {
+        text.push_str("; ");
     }
-    let mut text = format!(
+    // Writing to a `String` cannot fail.
+    let _ = write!(
+        text,
         "{} of {} repositories finished",
         summary.completed + summary.failed,
         summary.total_repositories
@@ -255,7 +266,6 @@ fn counts_of(job: &JobView) -> String {
         let _ = write!(text, ", {} reused", summary.reused);
     }
     if summary.failed > 0 {
-        // Writing to a `String` cannot fail.
         let _ = write!(text, ", {} failed", summary.failed);
     }
     if job.paused {
@@ -277,4 +287,31 @@ fn is_due(printed: &mut HashMap<Key, (String, Instant)>, key: Key, state: &str) 
         printed.insert(key, (state.to_owned(), now));
     }
     due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Fails if the line of a group does not say that its list goes on, and how much was found.
+    #[test]
+    fn the_line_of_a_group_counts_what_was_found() {
+        let mut job = JobView::new(&"a".parse().unwrap());
+        let mut event = json!({
+            "status": "initializing", "discovering": true, "totals": {"found": 0},
+            "summary": {"total_repositories": 0, "completed": 0, "in_progress": 0, "pending": 0, "failed": 0},
+        });
+        job.apply("job", &event);
+        assert_eq!(counts_of(&job), "listing repositories");
+        event["totals"]["found"] = json!(312);
+        event["summary"]["total_repositories"] = json!(300);
+        event["summary"]["completed"] = json!(40);
+        job.apply("job", &event);
+        assert_eq!(counts_of(&job), "discovering, 312 found; 40 of 300 repositories finished");
+        event["discovering"] = json!(false);
+        event["eta_seconds"] = json!(60);
+        job.apply("job", &event);
+        assert!(counts_of(&job).starts_with("40 of 300 repositories finished, about "));
+    }
 }

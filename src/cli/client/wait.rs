@@ -112,9 +112,10 @@ impl Wait<'_> {
                     JobUpdate::JobFinished(state) => {
                         self.explain(&job, state, display).await;
                         let skipped = self.skipped(&job).await;
-                        display.borrow_mut().job_finished(&job, state, skipped.unwrap_or(0));
+                        let shown = skipped.as_deref().unwrap_or_default();
+                        display.borrow_mut().job_finished(&job, state, shown);
                         if state == JobState::Completed && job.summary.completed == 0 {
-                            display.borrow_mut().error(nothing_scanned(&job, skipped));
+                            display.borrow_mut().error(nothing_scanned(&job, skipped.as_deref()));
                         }
                         return Ok(exit_of(Some(state), job.summary.completed));
                     }
@@ -136,8 +137,8 @@ impl Wait<'_> {
         }
     }
 
-    /// How many repositories of a group are skipped; `None` if the server does not say.
-    async fn skipped(&self, job: &JobView) -> Option<u64> {
+    /// How many repositories of a group are skipped, in words; `None` if the server does not say.
+    async fn skipped(&self, job: &JobView) -> Option<String> {
         if !job.is_group() || self.json {
             return None;
         }
@@ -150,10 +151,10 @@ impl Wait<'_> {
 }
 
 /// Why a job without failures has no results.
-fn nothing_scanned(job: &JobView, skipped: Option<u64>) -> String {
+fn nothing_scanned(job: &JobView, skipped: Option<&str>) -> String {
     let (title, id) = (output::printable(&job.title), &job.id);
     match skipped {
-        Some(0) => format!("{title}: no repository was scanned: the group has none"),
+        Some("") => format!("{title}: no repository was scanned: the group has none"),
         _ => format!(
             "{title}: no repository was scanned; for the reasons: scanwatch status {id} --skipped"
         ),

@@ -27,8 +27,8 @@ use std::{env, path::Path, str::FromStr};
 /// The options about forges.
 #[derive(Debug, Args)]
 pub(super) struct AccessArgs {
-    /// The kind of a forge of your own (gitlab, github, git), such as `gitlab=https://gitlab.example.com`, so
-    /// that its groups can be listed. `GITLAB_TOKEN` is sent to that GitLab instead of gitlab.com,
+    /// The kind of a forge of your own (gitlab, github, gitea, forgejo, bitbucket, bitbucket-server, azure,
+    /// git), such as `gitlab=https://gitlab.example.com`, so that its groups can be listed. `GITLAB_TOKEN` is sent to that GitLab instead of gitlab.com,
     /// `GITHUB_TOKEN` only to github.com. May be repeated.
     #[arg(long = "forge", value_name = "KIND=URL")]
     forges: Vec<NamedForge>,
@@ -45,14 +45,10 @@ impl FromStr for NamedForge {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "expected gitlab=URL, github=URL or git=URL";
+        let expected = "expected gitlab=URL, or github, gitea, forgejo, bitbucket, bitbucket-server, azure or git";
         let (kind, url) = text.split_once('=').ok_or(expected)?;
-        let kind = match kind {
-            "gitlab" => ForgeKind::Gitlab,
-            "github" => ForgeKind::Github,
-            "git" => ForgeKind::Git,
-            _ => return Err(expected),
-        };
+        let known = ForgeKind::NAMES.into_iter().find(|(name, _)| *name == kind);
+        let (_, kind) = known.ok_or(expected)?;
         let url = url::Url::parse(url).map_err(|_| "expected a URL such as gitlab=https://host")?;
         if !matches!(url.scheme(), "https" | "http") {
             return Err("expected a URL with https or http");
@@ -152,11 +148,7 @@ fn add_logins(
             continue;
         }
         if let Some(login) = ask(&origin) {
-            let kind = match origin.host.as_str() {
-                "github.com" => ForgeKind::Github,
-                "gitlab.com" => ForgeKind::Gitlab,
-                _ => ForgeKind::Git,
-            };
+            let kind = ForgeKind::of_public(&origin.host).unwrap_or(ForgeKind::Git);
             set_token(config, kind, origin, &login.username, login.password);
         }
     }
@@ -221,11 +213,11 @@ pub(super) fn print_group_hint(config: &Config, job: &LiveJob) {
     let url = repository.git_url.as_deref().filter(|url| !url.ends_with(".git"));
     let Some(url) = url.filter(|_| failed.is_some_and(is_permanent)) else { return };
     let Some(origin) = git_url::typed_origin(url) else { return };
-    let known = ["github.com", "gitlab.com", "bitbucket.org", "dev.azure.com"];
     let is_named = config.forge(&origin).is_some_and(|forge| forge.kind != ForgeKind::Git);
-    if !is_named && !known.contains(&origin.host.as_str()) {
+    if !is_named && ForgeKind::of_public(&origin.host).is_none() {
         output::print_message(&format!(
-            "if {} is a group: name the kind of its forge with --forge gitlab={origin} or --forge github={origin}",
+            "if {} is a group: name the kind of its forge, such as --forge gitlab={origin} (or github, gitea, \
+             bitbucket, bitbucket-server, azure)",
             output::printable(url)
         ));
     }
@@ -338,7 +330,7 @@ mod tests {
         assert_eq!(forge.origin.to_string(), "https://git.example:8443");
         for (text, expected) in [
             ("https://git.example", "expected gitlab=URL"),
-            ("gitea=https://git.example", "expected gitlab=URL"),
+            ("gitbucket=https://git.example", "expected gitlab=URL"),
             ("gitlab=git.example", "expected a URL"),
             ("gitlab=ssh://git@git.example", "https or http"),
             ("gitlab=https://u:p@git.example", "must not contain credentials"),

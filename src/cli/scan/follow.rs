@@ -53,7 +53,7 @@ pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
                         {
                             display.remark(&view, &error);
                         }
-                        display.job_finished(&view, state, 0);
+                        display.job_finished(&view, state, "");
                     }
                 }
             }

@@ -9,6 +9,7 @@ use crate::{
     live::Plans,
     model::{
         RepoState,
+        plan::{SkipCounts, in_words},
         scan_result::{ScanResult, Warning},
     },
 };
@@ -74,13 +75,17 @@ fn kind_of(message: &str) -> String {
 
 /// One line about everything that was scanned.
 pub(super) fn summary(scanned: &[Scanned], plans: &Plans, took: Duration) -> String {
-    let mut repositories = (0_u64, 0_u64, 0_u64);
+    let mut repositories = (0_u64, 0_u64);
+    let mut left = SkipCounts::new();
     for target in scanned {
         for repository in target.job.repositories() {
             repositories.0 += 1;
             repositories.1 += u64::from(repository.state != RepoState::Completed);
         }
-        repositories.2 += skipped(target, plans).values().sum::<u64>();
+        let plan = plans.get(target.job.id());
+        for (kind, count) in plan.iter().flat_map(|plan| plan.skipped_by_reason()) {
+            *left.entry(kind).or_default() += count;
+        }
     }
     let (mut packages, mut ecosystems) = (0_u64, BTreeMap::<&str, u64>::new());
     let (mut parsed, mut failed, mut skipped, mut warnings) = (0, 0, 0, 0_u64);
@@ -105,7 +110,7 @@ pub(super) fn summary(scanned: &[Scanned], plans: &Plans, took: Duration) -> Str
     format!(
         "{}{}, {}{ecosystems}, {}{}, {}, {:.1} s",
         counted(repositories.0, "repository", "repositories"),
-        in_brackets([(repositories.1, "failed"), (repositories.2, "skipped")]),
+        unscanned(repositories.1, &in_words(&left)),
         counted(packages, "package", "packages"),
         counted(parsed, "file parsed", "files parsed"),
         in_brackets([(failed, "failed"), (skipped, "skipped")]),
@@ -123,7 +128,7 @@ pub(super) fn nothing_scanned(target: &Scanned, plans: &Plans) -> String {
         "the group has no repositories".to_owned()
     } else {
         format!(
-            "all {} are skipped ({}); check --include and --exclude",
+            "all {} are skipped ({}); check --include, --exclude and the other filters",
             counted(skipped.values().sum::<u64>(), "repository", "repositories"),
             reasons.join(", ")
         )
@@ -145,6 +150,14 @@ fn skipped(target: &Scanned, plans: &Plans) -> BTreeMap<String, u64> {
 
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The repositories without a result, in brackets.
+fn unscanned(failed: u64, skipped: &str) -> String {
+    let failed = (failed > 0).then(|| format!("{failed} failed"));
+    let skipped = (!skipped.is_empty()).then(|| skipped.to_owned());
+    let both: Vec<_> = failed.into_iter().chain(skipped).collect();
+    if both.is_empty() { String::new() } else { format!(" ({})", both.join("; ")) }
 }
 
 /// The counts that are not 0, in brackets.

@@ -10,7 +10,7 @@ use super::{
     keys::Motion,
 };
 use crate::{
-    cli::client::{repositories_of, repository_of},
+    cli::client::{discovered, repositories_of, repository_of},
     model::{JobId, RepoState, repository::RepositoryStatus, state::Summary, time::Timestamp},
 };
 use serde_json::Value;
@@ -49,6 +49,8 @@ pub(super) struct JobDetails {
     /// The elapsed seconds, and when they were received.
     elapsed: Option<(u64, Timestamp)>,
     pub(super) eta_seconds: Option<u64>,
+    /// How many entries have been found, while they are being listed.
+    pub(super) discovered: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) waiting_for: Option<String>,
     /// Nothing more of the job is started until it is resumed.
@@ -94,6 +96,7 @@ impl JobDetails {
             summary,
             elapsed: None,
             eta_seconds: None,
+            discovered: None,
             error: None,
             waiting_for: None,
             paused: false,
@@ -150,6 +153,7 @@ impl JobDetails {
             data["elapsed_time_seconds"].as_u64().map(|seconds| (seconds, now)).or(self.elapsed);
         self.eta_seconds = data["eta_seconds"].as_u64();
         self.paused = data["paused"] == true;
+        self.discovered = discovered(data);
         // Only the snapshot has these.
         let text = |name: &str| data[name].as_str().map(str::to_owned);
         if data.get("repositories").is_some() {

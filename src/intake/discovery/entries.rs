@@ -31,6 +31,58 @@ fn parse(bytes: &[u8]) -> Result<Value, String> {
     serde_json::from_str(&without_lone_surrogates(&text)).map_err(|error| error.to_string())
 }
 
+/// Parses an answer whose list is a member of this name, and returns the other members, too. An answer
+/// without the list is a single value.
+pub(super) fn read_member(bytes: &[u8], name: &str) -> Result<(Body, Value), String> {
+    let Some(list) = member(bytes, name) else {
+        return parse(bytes).map(|value| (Body::One(value), Value::Null));
+    };
+    let Body::List(entries) = read(&bytes[list.clone()])? else {
+        return Err("an incomplete list".to_owned());
+    };
+    let rest = [&bytes[..list.start], b"null", &bytes[list.end..]].concat();
+    Ok((Body::List(entries), parse(&rest)?))
+}
+
+/// The position of the list that is a member of this name; `None` if there is no such member, or the list
+/// is not complete.
+fn member(bytes: &[u8], name: &str) -> Option<Range<usize>> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let (mut text_begin, mut begin) = (0, None);
+    for (at, byte) in bytes.iter().enumerate() {
+        if in_text {
+            in_text = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+            let is_name = !in_text && depth == 1 && bytes[text_begin + 1..at] == *name.as_bytes();
+            if is_name && begin.is_none() {
+                begin = list_after(bytes, at + 1);
+            }
+            continue;
+        }
+        match byte {
+            b'"' => (in_text, text_begin) = (true, at),
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if let Some(begin) = begin
+            && at > begin
+            && depth == 1
+        {
+            return Some(begin..at + 1);
+        }
+    }
+    None
+}
+
+/// The position of the list that is the value of the key that ends here.
+fn list_after(bytes: &[u8], end: usize) -> Option<usize> {
+    let mut rest = (end..bytes.len()).filter(|at| !bytes[*at].is_ascii_whitespace());
+    let colon = rest.next()?;
+    let list = rest.next()?;
+    (bytes[colon] == b':' && bytes[list] == b'[').then_some(list)
+}
+
 /// The positions of the entries of a list; `None` if the bytes are not a complete list.
 fn split(bytes: &[u8]) -> Option<Vec<Range<usize>>> {
     let begin = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
@@ -134,6 +186,40 @@ mod tests {
         ] {
             let text = format!(" [{good}, {bad} ,{good},7]\n");
             assert_eq!(parsed(&text), Ok(json!([good, null, good, 7])), "{bad}");
+        }
+    }
+
+    /// Fails if the list in an answer is not found, if another one is taken for it, or if an invalid entry
+    /// affects the others.
+    #[test]
+    fn the_list_may_be_a_member_of_the_answer() {
+        let read = |text: &str| {
+            let (body, rest) = read_member(text.as_bytes(), "values").map_err(drop)?;
+            let Body::List(entries) = body else { return Ok(None) };
+            let entries: Value = entries.into_iter().map(Result::unwrap_or_default).collect();
+            Ok::<_, ()>(Some((entries, rest["next"].clone())))
+        };
+        let found = |entries, next| Ok(Some((entries, next)));
+        for (text, expected) in [
+            (r#"{"values": [], "next": "u"}"#, found(json!([]), json!("u"))),
+            (r#" {"next":"u","values":[{"a":[1]},nul,"]}"]} "#, {
+                found(json!([{ "a": [1] }, null, "]}"]), json!("u"))
+            }),
+            (
+                r#"{"a":{"values":[1]},"b":"values","c":["values"],"values" :[2]}"#,
+                found(json!([2]), json!(null)),
+            ),
+            (r#"{"x\"values":[1],"values":[3]}"#, found(json!([3]), json!(null))),
+            (r#"{"values": {"a": []}}"#, Ok(None)),
+            (r#"{"value": [1]}"#, Ok(None)),
+            ("[1]", Ok(None)),
+            (r#"{"values": [1, 2"#, Err(())),
+            (r#"{"values": [1], "next": "#, Err(())),
+            (r#"{"values": [1]]"#, Err(())),
+            (r#"}{"values": [1]"#, Err(())),
+            ("", Err(())),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
         }
     }
 

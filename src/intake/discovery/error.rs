@@ -27,7 +27,7 @@ pub enum DiscoveryError {
     TokenNeeded { request: String, code: u16 },
     #[error(
         "{request} refuses the token ({code}): check the token under [[forges]] in the server's \
-         settings, and its permissions"
+         settings: whether it is valid, has expired, and may list and read repositories"
     )]
     TokenRefused { request: String, code: u16 },
     #[error(
@@ -55,12 +55,18 @@ pub enum DiscoveryError {
         "no complete answer from {request} within {seconds} s ([discovery] answer_timeout_secs)"
     )]
     AnswerTimeout { request: String, seconds: u64 },
-    #[error("the list was not complete after {seconds} s ([discovery] timeout_secs)")]
-    TooSlow { seconds: u64 },
+    #[error(
+        "no page from {request} within {seconds} s, with all attempts ([discovery] timeout_secs)"
+    )]
+    TooSlow { request: String, seconds: u64 },
     #[error("{request} answers with more than {max} bytes ([discovery] max_answer_bytes)")]
     TooLarge { request: String, max: u64 },
     #[error("{request} has more than {max} pages ([discovery] max_pages)")]
     TooManyPages { request: String, max: u32 },
+    #[error("{request} has more than {max} repositories ([discovery] max_repositories)")]
+    TooManyRepositories { request: String, max: usize },
+    #[error("the list of {request} is larger than {max} bytes")]
+    TooLargeList { request: String, max: usize },
     #[error("{request} links to a page that was already read")]
     PageLoop { request: String },
     #[error("{request} links to a next page of another origin ({origin}), which is not requested")]

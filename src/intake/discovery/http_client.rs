@@ -9,6 +9,7 @@ use super::{DiscoveryError, resolver::PolicyResolver};
 use crate::{
     config::{Config, Forge},
     http,
+    intake::forge_api::Api,
     model::address::Origin,
 };
 use reqwest::{
@@ -22,6 +23,7 @@ use url::Url;
 /// Creates a client for requests below a base URL, with the token of the forge.
 pub(super) fn client(
     base: &Url,
+    api: Api,
     forge: Option<&Forge>,
     config: &Config,
 ) -> Result<Client, DiscoveryError> {
@@ -29,7 +31,7 @@ pub(super) fn client(
     let trusted = origin.as_ref().is_some_and(|origin| config.network.trusted.contains(origin));
     let proxy = origin.as_ref().and_then(|origin| config.network.proxy_for(origin));
     let mut builder = http::client()
-        .default_headers(headers(base, forge)?)
+        .default_headers(headers(base, api, forge)?)
         .timeout(config.discovery.answer_timeout);
     if !trusted {
         builder = builder.https_only(true);
@@ -54,11 +56,14 @@ pub(super) fn client(
 }
 
 /// The headers of every request. The token is marked as sensitive, so that no log shows it.
-fn headers(base: &Url, forge: Option<&Forge>) -> Result<HeaderMap, DiscoveryError> {
+fn headers(base: &Url, api: Api, forge: Option<&Forge>) -> Result<HeaderMap, DiscoveryError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(token) = forge.and_then(|forge| forge.token.as_ref()) {
-        let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
+    if let Some(forge) = forge
+        && let Some(token) = &forge.token
+    {
+        let value = api.authorization(&forge.username, token.expose_secret());
+        let value = HeaderValue::from_str(&value);
         let mut value = value.map_err(|_| DiscoveryError::Token {
             host: base.host_str().unwrap_or_default().to_owned(),
         })?;

@@ -1,18 +1,19 @@
 //! Queries a forge: what a URL names, and which repositories a group has.
 //!
-//! Input: a validated target, the options, the settings. Output: a complete plan with one entry for
-//! every repository that the forge lists, or an error that names the request. Invariants: only one
+//! Input: a validated target, the options, the settings, and what an earlier listing found. Output:
+//! pages with one row for every repository that the forge lists and that is not known, what could
+//! not be listed, or an error that names the request. Invariants: only one
 //! origin is contacted, according to the URL policy; the token is sent only there; everything that
 //! a forge can make long is limited; an invalid entry affects only its own repository.
 
 mod entries;
 mod error;
+mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod github;
-mod gitlab;
 mod http_client;
-mod next_page;
+mod numbering;
+mod pages;
 mod paging;
 mod resolver;
 mod retry;
@@ -20,15 +21,26 @@ mod selection;
 
 pub use error::DiscoveryError;
 
-use super::{forge_api::ForgeApi, target::Target};
+use super::{
+    forge_api::{self, Project, Question},
+    target::Target,
+};
 use crate::{
     config::Config,
-    model::{git_url::GitUrl, master::Options, plan::Plan},
+    model::{
+        git_url::GitUrl,
+        listing::{Cursor, ListingError, ListingErrors, PlanPage, StoredPlan},
+        master::{MOST_REPOSITORIES, Options},
+        plan::Plan,
+    },
     pool::Pool,
 };
+use chrono::Utc;
+use numbering::{Full, Numbering};
+use pages::{Delivery, Ended, FoundPage, Pages};
 use paging::ForgeClient;
 use selection::Selection;
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// The number of threads that match groups with patterns.
@@ -48,31 +60,35 @@ pub enum Listing {
     /// The target is one repository.
     Repository(Plan),
     /// The target is a group, an organisation or a user.
-    Group(Plan),
+    Group {
+        plan: Plan,
+        /// What could not be listed.
+        errors: ListingErrors,
+    },
 }
 
-/// One entry of a forge's answer, as far as it could be parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Project {
-    /// The path below the forge's root, without `.git`.
-    path: Option<String>,
-    url: Option<String>,
-    /// Why there is nothing to scan, according to the forge.
-    skipped: Option<&'static str>,
-    /// Why the entry cannot be parsed, if so.
-    unreadable: Option<String>,
-    /// The name of an entry without a path.
-    label: String,
+/// How a listing ended whose pages were delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Streamed {
+    /// The target is one repository; there were no pages.
+    Repository(Plan),
+    /// The target is a group, an organisation or a user. If the listing ended before its last page:
+    /// why.
+    Group(Option<ListingError>),
+}
+
+/// Takes the pages of a listing.
+pub trait PageReceiver: Send {
+    /// Takes a page. The next page is requested once this returns.
+    fn take(&mut self, page: PlanPage) -> impl Future<Output = ()> + Send;
 }
 
 /// What a URL names, according to its forge.
 enum ForgeAnswer {
     Project(Project),
-    Projects(Vec<Project>),
+    /// The projects were delivered.
+    Projects(Ended),
 }
-
-/// A callback that receives the number of repositories found so far.
-type OnProgress<'a> = &'a mut (dyn FnMut(u64) + Send);
 
 impl Discovery {
     /// Creates a discovery with the forges, limits and policy of the settings.
@@ -86,57 +102,138 @@ impl Discovery {
         Self { config, selections: self.selections.clone() }
     }
 
-    /// Lists the repositories of the target. `found` receives the number of repositories found so
-    /// far, after each page. A target that is known to be a repository causes no request.
-    /// Cancelling `stop` ends the listing.
+    /// Lists the repositories of the target as a whole: the same pages with the same limits as
+    /// [`Self::stream`]. A target that is known to be a repository causes no request. Cancelling
+    /// `stop` ends the listing.
     ///
     /// # Errors
-    /// The cause of the failure, with the remedy.
+    /// If nothing can be listed: the cause, with the remedy.
     pub async fn list(
         &self,
         target: &Target,
         options: &Options,
-        mut found: impl FnMut(u64) + Send,
         stop: CancellationToken,
     ) -> Result<Listing, DiscoveryError> {
-        let (Target::Group(url) | Target::Unknown(url)) = target else {
-            return Ok(Listing::Repository(Plan::of([(target.name(), target.location())])));
+        let mut whole = WholeList(StoredPlan::of(Plan::unknown()));
+        let known = whole.0.clone();
+        let ended_by = match self.stream(target, options, known, &mut whole, stop).await? {
+            Streamed::Repository(plan) => return Ok(Listing::Repository(plan)),
+            Streamed::Group(ended_by) => ended_by,
         };
+        let StoredPlan { plan, listing } = whole.0;
+        let mut errors = listing.errors;
+        ended_by.into_iter().for_each(|error| errors.add(error));
+        let plan = Plan { complete: errors.total == 0, ..plan };
+        Ok(Listing::Group { plan, errors })
+    }
+
+    /// Lists the repositories of the target page by page; `receiver` takes each page. A target that
+    /// is known to be a repository causes no request. The listing continues after what is `known`.
+    /// Cancelling `stop` ends it.
+    ///
+    /// # Errors
+    /// If nothing can be listed: the cause, with the remedy.
+    pub async fn stream(
+        &self,
+        target: &Target,
+        options: &Options,
+        known: StoredPlan,
+        receiver: &mut impl PageReceiver,
+        stop: CancellationToken,
+    ) -> Result<Streamed, DiscoveryError> {
+        let (Target::Group(url) | Target::Unknown(url)) = target else {
+            let plan = Plan::of([(target.name(), target.location())]);
+            return Ok(Streamed::Repository(plan));
+        };
+        if known.listing.last {
+            return Ok(Streamed::Group(None));
+        }
         // Validate the URL again, because this code contacts the host.
         let url = GitUrl::parse(url.as_str(), &self.config.network)
             .map_err(|refusal| DiscoveryError::Refused { refusal })?;
-        let selection = Selection::new(&url, &self.config.network, options)?;
-        let limit = self.config.discovery.timeout;
-        let answer = self.query(target, &url, options, &mut found);
-        let answer = tokio::time::timeout(limit, answer)
-            .await
-            .map_err(|_| DiscoveryError::TooSlow { seconds: limit.as_secs() })??;
-        match answer {
-            ForgeAnswer::Project(project) => Ok(Listing::Repository(selection.single(&project))),
-            ForgeAnswer::Projects(projects) => {
-                let select = move || selection.group(&projects, &|| stop.is_cancelled());
-                let plan = self.selections.run(select).await.ok().flatten();
-                plan.map(Listing::Group).ok_or(DiscoveryError::Stopped)
+        let api = forge_api::of(&url, &self.config)
+            .ok_or_else(|| DiscoveryError::UnknownApi { url: url.to_string() })?;
+        let selection = Selection::new(&url, &self.config.network, options, Utc::now())?;
+        let selection = Arc::new(selection.in_group(api.group_path(&url)));
+        let (pages, mut inbox) = Pages::channel();
+        let StoredPlan { plan, listing } = known;
+        let max_entries = self.config.discovery.max_repositories;
+        let max_entries = max_entries.min(usize::try_from(MOST_REPOSITORIES).unwrap_or(usize::MAX));
+        let mut numbering = Numbering::after(&plan.repositories, max_entries);
+        drop(plan);
+        let mut sequence = listing.sequence;
+        let answers = self.query(api, &url, options, listing.next.as_ref(), pages);
+        let mut ended_by = None;
+        let take = async {
+            while let Some(Delivery { found, taken }) = inbox.recv().await {
+                let FoundPage { projects, next, last, errors } = found;
+                let (selection, stop) = (Arc::clone(&selection), stop.clone());
+                let select = move || selection.rows(&projects, &|| stop.is_cancelled());
+                let rows = self.selections.run(select).await.ok().flatten();
+                let Some(rows) = rows else { return Err(DiscoveryError::Stopped) };
+                let mut repositories = Vec::with_capacity(rows.len());
+                let mut full = None;
+                for row in rows {
+                    match numbering.add(row) {
+                        Ok(row) => repositories.extend(row),
+                        Err(limit) => full = full.or(Some(limit)),
+                    }
+                }
+                sequence += 1;
+                let (next, last) = if full.is_some() { (None, false) } else { (next, last) };
+                let page = PlanPage { sequence, repositories, next, last, errors, again: false };
+                receiver.take(page).await;
+                ended_by = full.map(|full| too_many(&url, full, max_entries));
+                let more = match full {
+                    Some(_) => ControlFlow::Break(()),
+                    None => ControlFlow::Continue(()),
+                };
+                let _ = taken.send(more);
             }
+            Ok(())
+        };
+        let (answer, taken) = tokio::join!(answers, take);
+        taken?;
+        match answer? {
+            ForgeAnswer::Project(project) => Ok(Streamed::Repository(selection.single(&project))),
+            ForgeAnswer::Projects(Ended::Early(error)) => Ok(Streamed::Group(Some(error))),
+            ForgeAnswer::Projects(Ended::Whole | Ended::Stopped) => Ok(Streamed::Group(ended_by)),
         }
     }
 
     async fn query(
         &self,
-        target: &Target,
+        api: forge_api::Api,
         url: &GitUrl,
         options: &Options,
-        found: OnProgress<'_>,
+        cursor: Option<&Cursor>,
+        pages: Pages,
     ) -> Result<ForgeAnswer, DiscoveryError> {
-        let api = ForgeApi::of(url, &self.config)
-            .ok_or_else(|| DiscoveryError::UnknownApi { url: url.to_string() })?;
+        let pages = &pages;
         let forge = ForgeClient::new(url, api, &self.config)?;
-        let answer = match api {
-            ForgeApi::Gitlab => {
-                gitlab::query(&forge, target, options.include_subgroups, found).await
+        if let Some(cursor) = cursor {
+            if let Some(ended) = forge.resume(cursor, pages).await {
+                return Ok(ForgeAnswer::Projects(ended));
             }
-            ForgeApi::Github => github::query(&forge, url, found).await,
-        };
+            tracing::info!(
+                url = url.as_str(),
+                "the forge no longer knows the page where the listing continues; listing again from the first page"
+            );
+        }
+        let mut answer = Ok(None);
+        for question in api.questions(forge.base(), url, options) {
+            answer = match question {
+                Question::One(url) => forge.get(&url, 1).await.map(|answer| {
+                    answer.map(|answer| ForgeAnswer::Project(api.project(answer.one(), 1)))
+                }),
+                Question::List(url) => {
+                    forge.list(url, pages).await.map(|ended| ended.map(ForgeAnswer::Projects))
+                }
+            };
+            if !matches!(answer, Ok(None)) {
+                break;
+            }
+        }
         let answer = answer.map_err(|error| forge.masked(error))?;
         answer.ok_or_else(|| DiscoveryError::NotFound {
             url: url.to_string(),
@@ -146,5 +243,24 @@ impl Discovery {
                 "there is no token"
             },
         })
+    }
+}
+
+/// The plan has no room for all entries of the list.
+fn too_many(url: &GitUrl, full: Full, max: usize) -> ListingError {
+    let request = url.to_string();
+    let error = match full {
+        Full::Entries => DiscoveryError::TooManyRepositories { request, max },
+        Full::Bytes(max) => DiscoveryError::TooLargeList { request, max },
+    };
+    ListingError::new(url.as_str(), &error.to_string(), Utc::now())
+}
+
+/// Collects a whole list.
+struct WholeList(StoredPlan);
+
+impl PageReceiver for WholeList {
+    async fn take(&mut self, page: PlanPage) {
+        self.0.add(page);
     }
 }

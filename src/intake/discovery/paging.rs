@@ -1,4 +1,4 @@
-//! Requests to one forge: paging through lists, retries, and limits.
+//! Requests to one forge: retries, and limits.
 //!
 //! Input: the URL of a request. Output: JSON and the URL of the next page, or that the object does
 //! not exist. Invariants: only the origin of [`ForgeClient::base`] is contacted, with the token of
@@ -6,41 +6,49 @@
 //! size of an answer is checked while it is read; a page is requested at most four times.
 
 use super::{
-    DiscoveryError, OnProgress, Project,
+    DiscoveryError, Project,
     entries::{self, Body, Entry},
     http_client::{self, chain},
-    next_page::{self, OtherOrigin},
     resolver::NoAllowedAddress,
-    retry, selection,
+    retry,
 };
 use crate::{
     config::{Config, DiscoveryConfig},
     http,
-    intake::forge_api::ForgeApi,
+    intake::forge_api::{Api, PageEnd, next_page::OtherOrigin},
     model::{address::Origin, git_url::GitUrl, redact::Redactor},
 };
 use chrono::Utc;
 use reqwest::{Client, Response};
 use serde_json::Value;
-use std::{borrow::Cow, collections::HashSet, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 use url::Url;
 
 /// A client of one forge.
 #[derive(Debug)]
 pub(super) struct ForgeClient {
     client: Client,
+    api: Api,
     base: Url,
     has_token: bool,
     /// Masks the token, which the forge knows and may include in its answers.
     redactor: Redactor,
     limits: DiscoveryConfig,
+    /// Until when the forge asks for no further request.
+    resume_at: Mutex<Option<Instant>>,
 }
 
 /// A complete answer.
 #[derive(Debug)]
 pub(super) struct Answer {
-    body: Body,
-    next: Option<Url>,
+    pub(super) body: Body,
+    /// The URL of the next page, or why it must not be requested.
+    pub(super) next: Result<Option<Url>, DiscoveryError>,
 }
 
 impl Answer {
@@ -64,25 +72,26 @@ enum Outcome {
 
 impl ForgeClient {
     /// Creates a client of the forge of a validated URL.
-    pub(super) fn new(
-        url: &GitUrl,
-        api: ForgeApi,
-        config: &Config,
-    ) -> Result<Self, DiscoveryError> {
+    pub(super) fn new(url: &GitUrl, api: Api, config: &Config) -> Result<Self, DiscoveryError> {
         let unusable = || DiscoveryError::UnknownApi { url: url.to_string() };
         let base = api.base(url).ok_or_else(unusable)?;
         let forge = Origin::of(url.url()).and_then(|origin| config.forge(&origin));
-        let client = http_client::client(&base, forge, config)?;
+        let client = http_client::client(&base, api, forge, config)?;
         let has_token = forge.is_some_and(|forge| forge.token.is_some());
         let login = forge.and_then(|forge| config.credentials_for(&forge.origin));
         let proxy = config.network.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref());
         let redactor = Redactor::of_logins(login.iter().chain(proxy));
-        Ok(Self { client, base, has_token, redactor, limits: config.discovery })
+        let (limits, resume_at) = (config.discovery, Mutex::default());
+        Ok(Self { client, api, base, has_token, redactor, limits, resume_at })
     }
 
     /// The base URL of all requests.
     pub(super) fn base(&self) -> &Url {
         &self.base
+    }
+
+    pub(super) fn api(&self) -> Api {
+        self.api
     }
 
     pub(super) fn has_token(&self) -> bool {
@@ -97,49 +106,31 @@ impl ForgeClient {
         }
     }
 
-    /// Reads all pages of a list; `None` if the list does not exist.
-    pub(super) async fn list(
-        &self,
-        first: Url,
-        read: fn(&Value, usize) -> Project,
-        found: OnProgress<'_>,
-    ) -> Result<Option<Vec<Project>>, DiscoveryError> {
-        let mut projects = Vec::new();
-        let mut seen = HashSet::new();
-        let mut next = Some(first);
-        for page in 1.. {
-            let Some(url) = next else { break };
-            if page > self.limits.max_pages {
-                let max = self.limits.max_pages;
-                return Err(DiscoveryError::TooManyPages { request: shown(&url, 1), max });
-            }
-            let answer = match self.get(&url, page).await? {
-                Some(answer) => answer,
-                None if page == 1 => return Ok(None),
-                None => {
-                    let request = shown(&url, page);
-                    return Err(DiscoveryError::Status { request, code: 404, attempts: 1 });
-                }
-            };
-            let Body::List(items) = answer.body else {
-                let reason = "not a list".to_owned();
-                return Err(DiscoveryError::InvalidAnswer { request: shown(&url, page), reason });
-            };
-            let known = projects.len();
-            let numbered = (known + 1..).zip(&items);
-            projects.extend(numbered.map(|(position, item)| project(item, position, read)));
-            found(projects.len() as u64);
-            if answer.next.as_ref().is_some_and(|next| *next == url || seen.contains(next)) {
-                return Err(DiscoveryError::PageLoop { request: shown(&url, page) });
-            }
-            seen.insert(url);
-            next = answer.next;
-        }
-        Ok(Some(projects))
+    /// The limits of the settings.
+    pub(super) fn limits(&self) -> &DiscoveryConfig {
+        &self.limits
+    }
+
+    /// Masks the token in a text.
+    pub(super) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redactor.redact(text)
     }
 
     /// Sends one request, with retries for temporary failures; `None` if the object does not exist.
     pub(super) async fn get(&self, url: &Url, page: u32) -> Result<Option<Answer>, DiscoveryError> {
+        self.wait_until_resumed().await;
+        let limit = self.limits.timeout;
+        let answer = tokio::time::timeout(limit, self.get_with_retries(url, page)).await;
+        answer.unwrap_or_else(|_| {
+            Err(DiscoveryError::TooSlow { request: shown(url, page), seconds: limit.as_secs() })
+        })
+    }
+
+    async fn get_with_retries(
+        &self,
+        url: &Url,
+        page: u32,
+    ) -> Result<Option<Answer>, DiscoveryError> {
         let request = shown(url, page);
         let mut retries = 0;
         loop {
@@ -171,6 +162,7 @@ impl ForgeClient {
         match response.status().as_u16() {
             200 => {}
             404 => return Ok(Outcome::NotFound),
+            code if self.api.wants_login(code) => return Err(self.login_error(request(), code)),
             300..=399 => return Err(DiscoveryError::Redirected { request: request() }),
             code if retry::is_temporary(code, &headers) => {
                 let requested = retry::requested_pause(&headers, Utc::now());
@@ -181,13 +173,11 @@ impl ForgeClient {
                 };
                 return Ok(Outcome::Temporary(error, requested));
             }
-            code @ (401 | 403) if self.has_token => {
-                return Err(DiscoveryError::TokenRefused { request: request(), code });
-            }
-            code @ (401 | 403) => {
-                return Err(DiscoveryError::TokenNeeded { request: request(), code });
-            }
+            code @ (401 | 403) => return Err(self.login_error(request(), code)),
             code => return Err(DiscoveryError::Status { request: request(), code, attempts }),
+        }
+        if let Some(pause) = retry::pause_after_success(&headers, Utc::now()) {
+            self.set_resume_at(Instant::now() + pause);
         }
         let bytes = match self.read(&mut response).await {
             Ok(Some(bytes)) => bytes,
@@ -197,7 +187,11 @@ impl ForgeClient {
             }
             Err(error) => return self.transfer_failed(&error, request(), attempts),
         };
-        let mut body = entries::read(&bytes).map_err(|error| DiscoveryError::InvalidAnswer {
+        let read = match self.api.list_member() {
+            None => entries::read(&bytes).map(|body| (body, Value::Null)),
+            Some(name) => entries::read_member(&bytes, name),
+        };
+        let (mut body, members) = read.map_err(|error| DiscoveryError::InvalidAnswer {
             request: request(),
             reason: format!("not JSON ({error})"),
         })?;
@@ -207,10 +201,33 @@ impl ForgeClient {
                 items.iter_mut().flatten().for_each(|item| mask(item, &self.redactor));
             }
         }
-        let next = next_page::next_page(&headers, url).map_err(|OtherOrigin(origin)| {
+        let entries = if let Body::List(items) = &body { items.len() } else { 0 };
+        let end = PageEnd { url, headers: &headers, members: &members, entries };
+        let next = self.api.next_page(&end).map_err(|OtherOrigin(origin)| {
             DiscoveryError::OtherOrigin { request: request(), origin }
-        })?;
+        });
         Ok(Outcome::Answer(Answer { body, next }))
+    }
+
+    /// Waits while the forge asks for no further request.
+    async fn wait_until_resumed(&self) {
+        let until = *self.resume_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn set_resume_at(&self, until: Instant) {
+        *self.resume_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    /// The error for a request that is refused without a valid token.
+    fn login_error(&self, request: String, code: u16) -> DiscoveryError {
+        if self.has_token {
+            DiscoveryError::TokenRefused { request, code }
+        } else {
+            DiscoveryError::TokenNeeded { request, code }
+        }
     }
 
     /// Reads a body; `None` if it is too large.
@@ -258,20 +275,10 @@ impl ForgeClient {
 }
 
 /// Converts an entry of a list; an unreadable entry keeps the reason.
-pub(super) fn project(
-    entry: &Entry,
-    position: usize,
-    read: fn(&Value, usize) -> Project,
-) -> Project {
+pub(super) fn project(entry: &Entry, position: usize, api: Api) -> Project {
     match entry {
-        Ok(item) => read(item, position),
-        Err(reason) => Project {
-            path: None,
-            url: None,
-            skipped: None,
-            unreadable: Some(reason.clone()),
-            label: selection::label(&Value::Null, position),
-        },
+        Ok(item) => api.project(item, position),
+        Err(reason) => Project::unreadable(reason.clone(), position),
     }
 }
 
@@ -290,7 +297,7 @@ fn mask(value: &mut Value, redactor: &Redactor) {
 }
 
 /// A request as shown in errors: without its query, which may come from the forge.
-fn shown(url: &Url, page: u32) -> String {
+pub(super) fn shown(url: &Url, page: u32) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);

@@ -1,5 +1,10 @@
-//! Decides whether a request to a forge is retried, and after which pause. Pure: the clock is an
-//! argument.
+//! Decides whether a request to a forge is retried, and after which pause, and whether the next request
+//! waits although this one succeeded. Pure: the clock is an argument.
+//!
+//! The headers of the forges: `Retry-After` (all); `X-RateLimit-Remaining` and `-Reset`, a time in Unix
+//! seconds (GitHub, Gitea behind a proxy, Bitbucket Data Center, Azure DevOps); `RateLimit-Remaining` and
+//! `-Reset`, a time (GitLab) or a number of seconds (the draft of the IETF). Bitbucket Cloud answers 429
+//! without a time.
 
 use crate::model::time::Timestamp;
 use chrono::DateTime;
@@ -10,6 +15,14 @@ use std::time::Duration;
 const MAX_RETRIES: u32 = 3;
 /// The longest pause that a forge may request.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
+
+/// The headers with the number of requests that are left, and with the time when there are more.
+const RATE_LIMITS: [(&str, &str); 2] =
+    [("x-ratelimit-remaining", "x-ratelimit-reset"), (DRAFT, "ratelimit-reset")];
+/// The header of the draft, whose time may be a number of seconds.
+const DRAFT: &str = "ratelimit-remaining";
+/// A smaller number is no time in Unix seconds.
+const EARLIEST_TIME: i64 = 100_000_000;
 
 /// The pause before the next attempt, after a number of retries; `None` to give up. If the forge
 /// requests a longer pause than allowed, a shorter one would not help.
@@ -25,7 +38,8 @@ pub(super) fn pause(retries: u32, requested: Option<Duration>) -> Option<Duratio
 
 /// Whether a failure is temporary, so that a retry may succeed.
 pub(super) fn is_temporary(code: u16, headers: &HeaderMap) -> bool {
-    matches!(code, 500 | 502 | 503 | 504) || is_rate_limit(code, headers)
+    // 520 to 524 are those of a proxy at Cloudflare that cannot reach the forge.
+    matches!(code, 500 | 502..=504 | 520..=524) || is_rate_limit(code, headers)
 }
 
 /// Whether the forge reports a rate limit. GitHub uses 403 for this, too.
@@ -45,12 +59,24 @@ pub(super) fn requested_pause(headers: &HeaderMap, now: Timestamp) -> Option<Dur
         let date = DateTime::parse_from_rfc2822(after).ok()?;
         return Some(until(date.to_utc()));
     }
-    let reset = text("x-ratelimit-reset").filter(|_| is_used_up(headers))?;
-    DateTime::from_timestamp(reset.parse().ok()?, 0).map(until)
+    let (remaining, reset) =
+        RATE_LIMITS.into_iter().find(|(remaining, _)| text(remaining) == Some("0"))?;
+    let reset: i64 = text(reset)?.parse().ok()?;
+    if remaining == DRAFT && reset < EARLIEST_TIME {
+        return u64::try_from(reset).ok().map(Duration::from_secs);
+    }
+    DateTime::from_timestamp(reset, 0).map(until)
+}
+
+/// The pause before the next request after one that succeeded, if the forge asks for one: it would refuse
+/// an earlier request. A longer pause than allowed is none: the next request gets the error.
+pub(super) fn pause_after_success(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    requested_pause(headers, now).filter(|pause| !pause.is_zero() && *pause <= MAX_PAUSE)
 }
 
 fn is_used_up(headers: &HeaderMap) -> bool {
-    headers.get("x-ratelimit-remaining").is_some_and(|value| value == "0")
+    let is_zero = |name| headers.get(name).is_some_and(|value| value == "0");
+    RATE_LIMITS.into_iter().any(|(remaining, _)| is_zero(remaining))
 }
 
 #[cfg(test)]
@@ -89,9 +115,33 @@ mod tests {
             (vec![("retry-after", "soon")], None),
             (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111772")], Some(5)),
             (vec![("x-ratelimit-remaining", "9"), ("x-ratelimit-reset", "784111772")], None),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "784111774")], Some(7)),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "30")], Some(30)),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "-1")], None),
+            (vec![("ratelimit-remaining", "1"), ("ratelimit-reset", "30")], None),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")], Some(0)),
+            (vec![("x-ratelimit-remaining", "0")], None),
             (vec![], None),
         ] {
             let pause = requested_pause(&headers(&pairs), now).map(|pause| pause.as_secs());
+            assert_eq!(pause, seconds, "{pairs:?}");
+        }
+    }
+
+    /// Fails if the next page is requested although the forge has announced to refuse it, or if a listing
+    /// waits for an hour.
+    #[test]
+    fn a_request_after_the_last_allowed_one_waits() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for (pairs, seconds) in [
+            (vec![("retry-after", "2")], Some(2)),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800000005")], Some(5)),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800003600")], None),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1799999999")], None),
+            (vec![("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "1800000005")], None),
+            (vec![], None),
+        ] {
+            let pause = pause_after_success(&headers(&pairs), now).map(|pause| pause.as_secs());
             assert_eq!(pause, seconds, "{pairs:?}");
         }
     }
@@ -106,6 +156,8 @@ mod tests {
             (502, &left, true),
             (503, &left, true),
             (504, &left, true),
+            (522, &left, true),
+            (505, &left, false),
             (403, &used_up, true),
             (403, &left, false),
             (401, &used_up, false),

@@ -1,22 +1,23 @@
-//! Turns a forge's list into a plan: which repositories are scanned, skipped or refused. Pure.
+//! Turns a forge's entries into rows of a plan: which repositories are scanned, skipped or refused.
+//! Pure.
 //!
-//! Input: the forge's entries, the options, the policy. Output: a complete plan, sorted by name.
-//! Invariants: every entry has a row, and duplicate entries have one; a URL that the policy
+//! Input: the forge's entries, the options, the policy. Output: a row for each entry; `numbering`
+//! numbers them. Invariants: every entry has a row; a URL that the policy
 //! refuses, or that leads to another forge, is shown only without its secrets, and its row says why
 //! it must not be contacted.
 
-use super::Project;
+use super::filter::Filter;
+use crate::intake::forge_api::Project;
 use crate::model::{
     address::{NetworkPolicy, Origin},
     control_chars::is_unprintable,
     git_url::GitUrl,
     master::Options,
     pattern::{Pattern, PatternError},
-    plan::{Plan, PlannedRepository},
+    plan::{Plan, PlannedRepository, SkipKind},
+    time::Timestamp,
 };
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
-use std::collections::HashMap;
 use url::Url;
 
 /// The maximum length of a name, in characters.
@@ -29,24 +30,36 @@ const MAX_NAMED_PATTERNS: usize = 3;
 pub(super) struct Selection {
     /// The URL of the group or repository.
     place: GitUrl,
+    /// The path of the group, as the paths of its repositories begin with it.
+    group: String,
     policy: NetworkPolicy,
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
+    filter: Filter,
 }
 
 impl Selection {
-    /// Parses the patterns of the options.
+    /// Parses the patterns of the options; activity is compared with this time.
     pub(super) fn new(
         place: &GitUrl,
         policy: &NetworkPolicy,
         options: &Options,
+        now: Timestamp,
     ) -> Result<Self, PatternError> {
+        let path = place.url().path().trim_matches('/');
         Ok(Self {
             place: place.clone(),
+            group: percent_decode_str(path).decode_utf8_lossy().into_owned(),
             policy: policy.clone(),
             include: Pattern::list(&options.include)?,
             exclude: Pattern::list(&options.exclude)?,
+            filter: Filter::new(&options.filters, now),
         })
+    }
+
+    /// The same for a group whose path is not that of its URL.
+    pub(super) fn in_group(self, group: String) -> Self {
+        Self { group, ..self }
     }
 
     /// The plan of one repository. It is scanned even if it is empty or excluded, because it was
@@ -56,34 +69,13 @@ impl Selection {
         Plan { schema: 1, complete: true, repositories: vec![scanned(row, 0)] }
     }
 
-    /// The plan of a group; `None` if `stopped` returns true meanwhile.
-    pub(super) fn group(&self, projects: &[Project], stopped: &dyn Fn() -> bool) -> Option<Plan> {
-        let row = |project| (!stopped()).then(|| self.row(project));
-        let mut rows = projects.iter().map(row).collect::<Option<Vec<_>>>()?;
-        rows.sort_by(|a, b| (&a.repo_name, &a.git_url).cmp(&(&b.repo_name, &b.git_url)));
-        // If a list grows while its pages are read, an entry may appear twice.
-        rows.dedup();
-        let mut known: HashMap<String, String> = HashMap::new();
-        let mut index = 0;
-        let repositories = rows
-            .into_iter()
-            .map(|mut row| {
-                if row.skipped.is_some() {
-                    return row;
-                }
-                if row.refused.is_none()
-                    && let Some(first) = known.insert(row.git_url.clone(), row.repo_name.clone())
-                {
-                    row.skipped = Some(format!("the same repository as `{first}`"));
-                    known.insert(row.git_url.clone(), first);
-                    return row;
-                }
-                let row = scanned(row, index);
-                index += 1;
-                row
-            })
-            .collect();
-        Some(Plan { schema: 1, complete: true, repositories })
+    /// The rows of a group's entries, without numbers; `None` if `stopped` returns true meanwhile.
+    pub(super) fn rows(
+        &self,
+        projects: &[Project],
+        stopped: &dyn Fn() -> bool,
+    ) -> Option<Vec<PlannedRepository>> {
+        projects.iter().map(|project| (!stopped()).then(|| self.row(project))).collect()
     }
 
     fn row(&self, project: &Project) -> PlannedRepository {
@@ -91,12 +83,13 @@ impl Selection {
             Some(path) => self.name_below(path),
             None => project.label.clone(),
         };
-        match self.skip_reason(&name).or_else(|| project.skipped.map(str::to_owned)) {
-            Some(reason) => PlannedRepository {
+        match self.skip_reason(&name, project) {
+            Some((kind, reason)) => PlannedRepository {
                 git_url: self.displayable_url(project),
                 repo_name: sanitized(&name),
                 skipped: Some(reason),
-                ..empty_row()
+                skipped_kind: Some(kind),
+                ..PlannedRepository::default()
             },
             None => self.wanted_row(&name, project),
         }
@@ -113,7 +106,7 @@ impl Selection {
             Ok(url) => (url, None),
             Err(reason) => (self.displayable_url(project), Some(reason)),
         };
-        PlannedRepository { repo_name, git_url, refused, ..empty_row() }
+        PlannedRepository { repo_name, git_url, refused, ..PlannedRepository::default() }
     }
 
     /// The URL to fetch from, validated like a submitted URL.
@@ -161,9 +154,8 @@ impl Selection {
 
     /// A repository's path below the group's path; the whole path if it is not below it.
     fn name_below(&self, path: &str) -> String {
-        let group = percent_decode_str(self.place.url().path()).decode_utf8_lossy();
         let mut rest = path;
-        for segment in group.split('/').filter(|segment| !segment.is_empty()) {
+        for segment in self.group.split('/').filter(|segment| !segment.is_empty()) {
             match rest.split_once('/') {
                 Some((first, below)) if first.to_lowercase() == segment.to_lowercase() => {
                     rest = below;
@@ -174,8 +166,18 @@ impl Selection {
         rest.strip_suffix(".git").unwrap_or(rest).to_owned()
     }
 
-    /// Why the options skip a repository, if they do.
-    fn skip_reason(&self, name: &str) -> Option<String> {
+    /// Why the options or the forge skip a repository, if they do.
+    fn skip_reason(&self, name: &str, project: &Project) -> Option<(SkipKind, String)> {
+        let by_name = || self.excluded(name).map(|reason| (SkipKind::Filtered, reason));
+        let by_forge = || project.skipped.map(|(kind, reason)| (kind, reason.to_owned()));
+        // Nothing is known about an entry that cannot be read, so it is refused by its own reason.
+        let is_known = project.path.is_some();
+        let by_facts = || self.filter.reason(&project.facts).filter(|_| is_known);
+        by_name().or_else(by_forge).or_else(by_facts)
+    }
+
+    /// Why the patterns skip a repository, if they do.
+    fn excluded(&self, name: &str) -> Option<String> {
         if !self.include.is_empty() && !self.include.iter().any(|pattern| pattern.matches(name)) {
             let first = self.include.iter().take(MAX_NAMED_PATTERNS);
             let mut shown: Vec<_> = first.map(|pattern| format!("`{pattern}`")).collect();
@@ -186,24 +188,6 @@ impl Selection {
         }
         let pattern = self.exclude.iter().find(|pattern| pattern.matches(name))?;
         Some(format!("excluded by `{pattern}`"))
-    }
-}
-
-/// The unique name of an entry without a path.
-pub(super) fn label(item: &Value, position: usize) -> String {
-    match item["id"].as_u64() {
-        Some(id) => format!("(project {id})"),
-        None => format!("(entry {position} of the list)"),
-    }
-}
-
-fn empty_row() -> PlannedRepository {
-    PlannedRepository {
-        repo_index: None,
-        repo_name: String::new(),
-        git_url: String::new(),
-        skipped: None,
-        refused: None,
     }
 }
 

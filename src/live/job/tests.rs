@@ -139,7 +139,7 @@ fn both_forms(job: &LiveJob, lists: Lists) -> (String, String) {
     let document = ProgressDocument {
         head: progress::head(&data.facts, master, &statuses, lists),
         elapsed_time_seconds: 0,
-        tail: progress::tail(&data.facts, master, newest, rows.collect(), data.version, 0),
+        tail: progress::tail(&data.facts, (master, lists), newest, rows.collect(), data.version, 0),
     };
     (String::from_utf8(sent.to_vec()).unwrap(), serde_json::to_string(&document).unwrap())
 }

@@ -12,6 +12,9 @@ fn facts() -> JobFacts {
         url: Some("https://git.example.com/group".into()),
         state: JobState::CompletedWithErrors,
         summary: Summary::default(),
+        skipped: 2,
+        discovering: false,
+        discovery_errors: 0,
         started_at: time::parse(&json!("2024-01-02T00:00:00Z")),
         folder_time: Timestamp::default(),
         completed_at: None,
@@ -177,4 +180,15 @@ fn unpacking_restores_every_content() {
         check(&files);
     }
     check(&JobFiles { master: Some(Master::default()), ..JobFiles::default() });
+    let text = json!({
+        "status": "in_progress", "discovering": true, "total_repositories": 7,
+        "skipped_repositories": 3, "discovery_errors_total": 120,
+        "discovery_errors": [
+            { "request": "https://h.example/p", "error": "odd", "timestamp": "2024-01-02T00:00:07Z" },
+            { "request": "", "error": "ä", "timestamp": "2024-01-03T00:00:00.25Z" },
+        ],
+    });
+    let (listing, warnings) = Master::parse(text.to_string().as_bytes()).unwrap();
+    assert_eq!((listing.discovery_errors.len(), warnings.len()), (2, 0), "{warnings:?}");
+    check(&JobFiles { master: Some(listing), ..JobFiles::default() });
 }

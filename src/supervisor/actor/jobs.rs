@@ -10,7 +10,7 @@
 
 use super::Actor;
 use crate::{
-    model::{FailureKind, JobId},
+    model::{FailureKind, JobId, listing::StoredPlan},
     store::{StoreError, chain, trash},
     supervisor::{
         RepoKey,
@@ -33,7 +33,12 @@ impl Actor {
     pub(super) fn resume(&mut self, found: RecoveredJob) {
         let RecoveredJob { id, master, plan, repositories } = found;
         let permit = self.load.reserve();
+        let StoredPlan { plan, listing } = plan;
+        let is_complete = plan.complete;
         let mut job = Job::new(NewJob { id: id.clone(), master, plan, permit });
+        if !is_complete {
+            job.master.set_discovery_errors(listing.errors);
+        }
         let (mut queued, mut running, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
         for (index, found) in repositories {
@@ -191,16 +196,13 @@ impl Actor {
                     Done::Reopened(answer, reopened)
                 });
             }
-            Step::Plan(kind, plan, answer) => {
-                let Some(job) = self.jobs.get(&id).filter(|job| job.planning.is_some()) else {
+            Step::Plan(planned, answer) => {
+                let Some(to) = self.plan_to_store(&id) else {
                     // The plan is no longer needed.
                     return self.step_done(&id, Done::Unwanted(answer));
                 };
-                let mut master = job.master.clone();
-                master.scan_type = Some(kind);
-                let folder = self.setup.jobs.job(&id);
-                let work = move || job_steps::write_plan(&folder, &master, plan);
-                let done = move |planned| Done::Planned(kind, answer, planned);
+                let work = move || job_steps::store_plan(&to, planned);
+                let done = move |stored| Done::Planned(answer, stored);
                 self.effects.run_step(at, Purpose::Files, work, done);
             }
             Step::Master(after) => {
@@ -239,8 +241,9 @@ impl Actor {
                 let _ = answer.send(self.reopened(id, reopened));
                 self.handle_deferred(id);
             }
-            Done::Planned(kind, answer, written) => {
-                let _ = answer.send(written.map(|plan| self.planned(id, kind, &plan)));
+            Done::Planned(answer, stored) => {
+                let stored = stored.map(|part| self.planned(id, part.planned, part.took));
+                let _ = answer.send(stored);
             }
             Done::Unwanted(answer) => {
                 let _ = answer.send(Ok(()));

@@ -238,12 +238,6 @@ impl Actor {
             Command::Resume(job)
                 if self.jobs.contains_key(&job.id) || self.steps.is_leaving(&job.id) => {}
             Command::Resume(job) => self.resume(*job),
-            Command::Listed { id, count } => {
-                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_being_listed()) {
-                    job.note_found(count);
-                    self.flush_soon();
-                }
-            }
             Command::Waiting { id, reason } => {
                 if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_being_listed()) {
                     job.note_waiting_for(reason);

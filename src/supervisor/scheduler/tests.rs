@@ -189,7 +189,7 @@ fn planning(job: &str) -> Event {
 fn a_job_that_is_being_planned_is_unfinished_and_starts_once_its_plan_is_complete() {
     let mut queue = Scheduler::new(1);
     assert!(queue.on(planning("a")).is_empty());
-    let planned = Event::Planned { job: id("a"), queued: vec![0, 2], ending: 1 };
+    let planned = Event::Planned { job: id("a"), queued: vec![0, 2], ending: 1, more: false };
     assert_eq!(spawns(&queue.on(planned)), ["a/0"]);
     queue.on(Event::Finished(repo("a", 0)));
     assert!(
@@ -197,6 +197,41 @@ fn a_job_that_is_being_planned_is_unfinished_and_starts_once_its_plan_is_complet
         "one final state is not written yet"
     );
     assert_eq!(queue.on(Event::Discarded(id("a"), 1)), [Effect::Finish(id("a"))]);
+}
+
+/// Fails if scanning waits for the whole list, if a job finishes while its list goes on, or if what
+/// is listed later is lost.
+#[test]
+fn scanning_begins_with_the_first_page_and_a_job_is_unfinished_until_its_list_ends() {
+    let mut queue = Scheduler::new(1);
+    queue.on(planning("a"));
+    let page = |queued: &[u32], more| Event::Planned {
+        job: id("a"),
+        queued: queued.to_vec(),
+        ending: 0,
+        more,
+    };
+    assert_eq!(spawns(&queue.on(page(&[0, 1], true))), ["a/0"]);
+    assert_eq!(spawns(&queue.on(Event::Finished(repo("a", 0)))), ["a/1"]);
+    assert!(queue.on(Event::Finished(repo("a", 1))).is_empty(), "the list goes on");
+    assert!(queue.on(page(&[], true)).is_empty(), "a page may be empty");
+    assert_eq!(spawns(&queue.on(page(&[2, 3], true))), ["a/2"]);
+    assert!(queue.on(page(&[], false)).is_empty());
+    assert_eq!(spawns(&queue.on(Event::Finished(repo("a", 2)))), ["a/3"]);
+    assert_eq!(queue.on(Event::Finished(repo("a", 3))), [Effect::Finish(id("a"))]);
+
+    // A cancel ends the listing, and what was listed is not started.
+    queue.on(planning("a"));
+    queue.on(page(&[0, 1], true));
+    queue.on(Event::CancelBegun(id("a")));
+    assert!(queue.on(page(&[2], true)).is_empty(), "a page arrives while the cancel is written");
+    let effects = queue.on(Event::CancelAsked(id("a")));
+    let expected = [
+        Effect::End(repo("a", 0), OrderReason::Cancel),
+        Effect::StopPlanning(id("a")),
+        Effect::Discard(id("a"), vec![1, 2]),
+    ];
+    assert_eq!(effects, expected);
 }
 
 #[test]
@@ -209,7 +244,7 @@ fn a_failed_or_cancelled_plan_finishes_the_job_and_a_late_plan_is_ignored() {
         queue.on(Event::CancelAsked(id("b"))),
         [Effect::StopPlanning(id("b")), Effect::Finish(id("b"))]
     );
-    let late = Event::Planned { job: id("b"), queued: vec![0], ending: 0 };
+    let late = Event::Planned { job: id("b"), queued: vec![0], ending: 0, more: false };
     assert!(queue.on(late).is_empty());
     queue.on(planning("c"));
     assert_eq!(queue.on(Event::StopAsked), [Effect::StopPlanning(id("c"))]);

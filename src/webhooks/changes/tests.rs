@@ -21,6 +21,9 @@ fn facts(state: JobState, completed_at: Option<i64>) -> JobFacts {
         completed_at: completed_at.map(at),
         error: None,
         schedule: None,
+        skipped: 0,
+        discovering: false,
+        discovery_errors: 0,
         paused: false,
         fraction: 0.0,
     }

@@ -18,7 +18,7 @@ async fn skipped_repositories_are_counted_and_a_group_without_others_is_a_failur
         "{group}: no repository was scanned; for the reasons: scanwatch status {job} --skipped"
     );
     assert!(ran.err.contains(&expected), "{ran:?}");
-    assert!(ran.err.contains(": completed, 3 skipped"), "{ran:?}");
+    assert!(ran.err.contains(": completed, 3 skipped: 3 filtered"), "{ran:?}");
     let ran = run(&server, &["watch", job]).expect(1);
     assert!(ran.err.contains(&expected), "{ran:?}");
     run(&server, &["watch", "--json", job]).expect(1);
@@ -28,9 +28,12 @@ async fn skipped_repositories_are_counted_and_a_group_without_others_is_a_failur
 
     let ran = run(&server, &["submit", "--wait", "--exclude", "old", &group]).expect(0);
     let job = ran.out.trim();
-    assert!(ran.err.contains("2 of 2 repositories completed, 0 failed, 1 skipped"), "{ran:?}");
+    assert!(
+        ran.err.contains("2 of 2 repositories completed, 0 failed, 1 skipped: 1 filtered"),
+        "{ran:?}"
+    );
     let ran = run(&server, &["status", job]).expect(0);
-    assert!(ran.out.contains("0 pending, 1 skipped"), "{ran:?}");
+    assert!(ran.out.contains("0 pending, 1 skipped: 1 filtered"), "{ran:?}");
     let ran = run(&server, &["status", job, "--skipped", "--json"]).expect(0);
     assert_eq!(ran.lines()[0]["skipped"][0]["reason"], "excluded by `old`");
 }

@@ -1,7 +1,8 @@
-//! Queries to forges: a real client against a real server that imitates the APIs of GitLab and
-//! GitHub, and misbehaves.
+//! Queries to forges: a real client against a real server that imitates the API of each kind of forge,
+//! and misbehaves.
 
 mod faults;
+mod forges;
 mod gate;
 mod lists;
 mod tls;
@@ -75,8 +76,7 @@ impl Settings {
     async fn list_with(&self, url: &str, options: &Options) -> Result<Listing, DiscoveryError> {
         let config = self.load();
         let target = Target::parse(url, &config).expect("a URL that is allowed");
-        let listing =
-            Discovery::new(config).list(&target, options, |_| {}, CancellationToken::new()).await;
+        let listing = Discovery::new(config).list(&target, options, CancellationToken::new()).await;
         let said = format!(
             "{listing:?} {}",
             listing.as_ref().map_or_else(ToString::to_string, |_| String::new())
@@ -85,18 +85,22 @@ impl Settings {
         listing
     }
 
-    /// The plan of a group; anything else fails the test.
+    /// The complete plan of a group; anything else fails the test.
     async fn group(&self, url: &str) -> Plan {
         match self.list(url).await {
-            Ok(Listing::Group(plan)) => plan,
+            Ok(Listing::Group { plan, errors }) if errors.total == 0 && plan.complete => plan,
             other => panic!("{url} is no group: {other:?}"),
         }
     }
 
-    /// The message of the expected error.
+    /// The message of the expected error, of the whole list or of a part of it.
     pub(crate) async fn error(&self, url: &str) -> String {
         match self.list(url).await {
             Err(error) => error.to_string(),
+            Ok(Listing::Group { plan, errors }) if errors.total > 0 => {
+                assert!(!plan.complete, "{plan:?}");
+                errors.first[0].error.clone()
+            }
             Ok(listing) => panic!("no error: {listing:?}"),
         }
     }

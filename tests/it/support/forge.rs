@@ -1,9 +1,10 @@
 //! A forge on this machine: real repositories, served by git's own `http-backend`, and lists of
-//! them as GitLab and GitHub return them, with switches for everything that a forge can do wrong.
+//! them as each kind of forge returns them, with switches for everything that a forge can do wrong.
 //!
 //! It listens on a free port of 127.0.0.1 and lives until it is dropped; then every connection is
 //! cut and every thread and process of it has ended.
 
+mod apis;
 mod handmade;
 mod http;
 mod listing;

@@ -108,13 +108,21 @@ export function view(main, { job: id, parameters }) {
       " · ", h("span", { id: "elapsed" }, lasted(job)),
       job.paused && !isFinal(job.status) && h("b", null, " · paused"), job.waiting_for && [" · waits for ", job.waiting_for], h("span", { id: "queue" }, queued && waits() ? ` · ${place(queued)}` : ""),
     );
-    const news = JSON.stringify([job.error, job.warnings]);
+    const news = JSON.stringify([job.error, job.warnings, job.discovery_errors]);
     if (news === newsShown) return;
     newsShown = news;
     fill(
       head.querySelector("#news-of-job"), job.error && h("p.error", { dir: "auto" }, job.error),
+      unlisted(job),
       job.warnings?.length ? h("details", null, h("summary", null, `${job.warnings.length} files cannot be read`), h("ul", null, job.warnings.map((one) => h("li", null, one.file ? `${one.file}: ${one.message ?? ""}` : String(one))))) : null,
     );
+  }
+
+  /** What could not be listed. */
+  function unlisted({ discovery_errors: errors = [], discovery_errors_total: total = 0 }) {
+    if (!total) return null;
+    const more = errors.length && total > errors.length ? ` (the first ${number(errors.length)})` : "";
+    return h("details", null, h("summary", null, `${number(total)} errors while listing the repositories${more}: some repositories may be missing`), h("ul", null, errors.map((one) => h("li", { dir: "auto" }, `${one.request ?? ""}: ${one.error ?? ""}`))));
   }
 
   /** Whether nothing of the job has started. */
@@ -144,7 +152,13 @@ export function view(main, { job: id, parameters }) {
     bar.setAttribute("role", "img");
     const words = PARTS.map(([member, , name]) => `${number(summary[member] ?? 0)} ${name}`);
     bar.setAttribute("aria-label", `Of ${number(total)} repositories: ${words.join(", ")}`);
-    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, summary.reused ? ` · ${number(summary.reused)} unchanged and reused` : "", left());
+    fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, summary.reused ? ` · ${number(summary.reused)} unchanged and reused` : "", discovering(), left());
+  }
+
+  /** That the repositories are still being listed, and how many entries were found; how many were skipped. */
+  function discovering() {
+    const { found = 0, skipped = 0 } = state.job.totals ?? {};
+    return [state.job.discovering && ` · discovering, ${number(found)} found`, skipped > 0 && ` · ${number(skipped)} skipped`];
   }
 
   /** The estimated time left: by the pace so far, and how far it may be off by how long the finished scans took. */

@@ -3,10 +3,10 @@
 //! Input: none. Output: an operation for each route. Invariant: every status that a handler answers is
 //! listed.
 
-use super::{Accepted, Outcome, Retry, Submission, View, turns::TurnOutcome};
+use super::{Accepted, Outcome, Retry, Submission, Submit, View, turns::TurnOutcome};
 use crate::{
     api::routing::operation::{Answer, Operation},
-    model::progress::ProgressDocument,
+    model::{dry_run::DryRun, progress::ProgressDocument},
 };
 use serde_json::json;
 use warp::http::StatusCode;
@@ -40,13 +40,18 @@ pub(super) fn submits() -> Operation {
             "The job is durable when the answer is sent. The URL is checked in the order \
              characters, shape, scheme, userinfo, literal address, port, host; the scanner \
              resolves names and checks every address. The repositories of a group are listed \
-             after the answer: meanwhile their number grows in the progress document. If the \
-             listing fails, the job fails with the reason.",
+             after the answer: meanwhile their number grows in the progress document. If \
+             nothing can be listed, the job fails with the reason; `discovery_errors` has what else \
+             cannot be listed. With `?dry_run=true` nothing is stored or \
+             queued: the answer is sent when the list has ended, and reports what would be \
+             scanned, and what not and why. Two dry runs are served at once; the work ends when the \
+             client disconnects.",
         )
+        .query::<Submit>()
         .body::<Submission>(json!({ "git_url": "https://github.com/owner/name.git" }))
         .answers(
             StatusCode::OK,
-            Answer::json::<Accepted>("The job is queued.")
+            Answer::json_of_either::<Accepted, DryRun<'_>>("The job is queued; or what it would scan.")
                 .header("Location", "The path of the progress document.")
                 .example(json!({
                     "job_id": "0198c0de-7f1a-7000-8000-000000000000",
@@ -57,8 +62,13 @@ pub(super) fn submits() -> Operation {
         .refuses(StatusCode::BAD_REQUEST, "A policy refuses the URL; the detail names the rule.")
         .refuses(StatusCode::TOO_MANY_REQUESTS, "The queue is full.")
         .refuses(
+            StatusCode::BAD_GATEWAY,
+            "A dry run: the forge cannot list the repositories; the detail has the cause and the remedy.",
+        )
+        .refuses(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The disk is not writable or nearly full, or the server is overloaded.",
+            "The disk is not writable or nearly full, the server is overloaded, or too many dry runs \
+             are being served.",
         )
 }
 

@@ -101,9 +101,10 @@ fn draw_bar(canvas: &mut Canvas<'_>, details: &JobDetails, y: usize) -> usize {
         legend = canvas.put(legend, y + 1, canvas.width().saturating_sub(legend), &text, style);
     }
     if !is_narrow {
-        let text = match reused {
-            0 => format!("of {total}"),
-            reused => format!("of {total}, {reused} reused"),
+        let text = match (details.discovered, reused) {
+            (Some(found), _) => format!("of {total} · discovering, {found} found"),
+            (None, 0) => format!("of {total}"),
+            (None, reused) => format!("of {total}, {reused} reused"),
         };
         canvas.put(legend, y + 1, canvas.width().saturating_sub(legend), &text, faint());
     }

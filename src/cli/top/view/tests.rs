@@ -47,7 +47,7 @@ fn job() -> App {
     let mut app = list();
     press(&mut app, Key::Enter, Utc::now());
     let data = json!({"group_url": HOSTILE, "status": "in_progress", "elapsed_time_seconds": 70,
-        "eta_seconds": 30, "waiting_for": HOSTILE,
+        "eta_seconds": 30, "waiting_for": HOSTILE, "discovering": true, "totals": {"found": 312},
         "summary": {"total_repositories": 4, "completed": 1, "in_progress": 1, "pending": 1, "failed": 1},
         "repositories": [
             {"repo_index": 0, "repo_name": HOSTILE, "status": "failed"},

@@ -1,15 +1,15 @@
-//! The part of GitLab's and GitHub's API that lists groups: the repositories that the forge has, by
-//! path, with the members that the real ones return.
+//! The parts of the APIs of GitLab, GitHub, Gitea, both Bitbuckets and Azure DevOps that list groups: the
+//! repositories that the forge has, by path, with the members that the real ones return.
 //!
 //! Every repository whose path has a `/` is in the group that its path names, and in all groups
 //! above. Faults are used up one per request, in order.
 
-use super::http::Request;
-use serde_json::{Map, Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt::Write as _,
+use super::{
+    apis::{self, Kind, Page},
+    http::Request,
 };
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a request gets instead of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     Torn,
     /// Its answer, and this as the URL of the next page.
     Next(String),
-    /// Its answer, with only `X-Next-Page` to say where it continues.
+    /// Its answer, without a `Link` header to say where it continues.
     NoLinks,
     /// Nothing at all, for as long as the client waits.
     Silence,
@@ -45,6 +45,8 @@ pub(crate) struct Listing {
     pub(crate) faults: VecDeque<Fault>,
     /// Scheme and authority of the URLs that are listed, where they are not those of the forge.
     pub(crate) base: Option<String>,
+    /// Header lines that every answer has.
+    pub(crate) headers: String,
     /// The requests so far, by path and query.
     pub(crate) asked: Vec<String>,
 }
@@ -68,6 +70,7 @@ impl Default for Listing {
             token: None,
             faults: VecDeque::new(),
             base: None,
+            headers: String::new(),
             asked: Vec::new(),
         }
     }
@@ -98,11 +101,9 @@ impl Listing {
     /// Answers an API request; `None` for any other.
     pub(super) fn answer(&mut self, request: &Request, own: &str) -> Option<Answer> {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-        let gitlab = path.strip_prefix("/api/v4/");
-        let github = path.strip_prefix("/api/v3/");
-        let question = gitlab.or(github)?;
+        let (kind, question) = Kind::of(path)?;
         self.asked.push(request.target.clone());
-        let token = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let token = self.token.as_ref().map(|token| kind.authorization(token));
         if token.is_some() && token.as_deref() != request.header("authorization") {
             return Some(Answer::of(401, &json!({"message": "401 Unauthorized"})));
         }
@@ -110,28 +111,28 @@ impl Listing {
         let base = self.base.clone().unwrap_or_else(|| own.to_owned());
         let own = format!("{base}{path}");
         let words: Vec<&str> = question.split('/').collect();
-        let mut answer = match words[..] {
-            ["projects", id] if gitlab.is_some() => self.project(&decoded(id), &base),
-            ["groups", id, "projects"] if gitlab.is_some() => {
-                let deep = parameter(query, "include_subgroups") == Some("true");
-                let found = self.below(&decoded(id), deep, false);
-                self.page(found, query, &base, &own, gitlab_entry)
+        let page = |found| self.page(kind, found, query, &base, &own);
+        let mut answer = match (kind, &words[..]) {
+            (Kind::Gitlab, ["projects", id]) => self.project(&decoded(id), &base),
+            (Kind::Gitlab, ["groups", id, "projects"]) => {
+                let deep = apis::parameter(query, "include_subgroups") == Some("true");
+                page(self.below(&decoded(id), deep, false))
             }
-            ["users", name, "projects"] if gitlab.is_some() => {
-                let found = self.below(&decoded(name), false, true);
-                self.page(found, query, &base, &own, gitlab_entry)
+            (Kind::Gitlab, ["users", name, "projects"])
+            | (Kind::Github | Kind::Gitea, ["users", name, "repos"]) => {
+                page(self.below(&decoded(name), false, true))
             }
-            ["orgs", name, "repos"] if github.is_some() => {
-                let found = self.below(&decoded(name), false, false);
-                self.page(found, query, &base, &own, github_entry)
+            (Kind::Github | Kind::Gitea, ["orgs", name, "repos"])
+            | (Kind::Bitbucket, ["repositories", name])
+            | (Kind::BitbucketServer, ["projects", name, "repos"]) => {
+                page(self.below(&decoded(name), false, false))
             }
-            ["users", name, "repos"] if github.is_some() => {
-                let found = self.below(&decoded(name), false, true);
-                self.page(found, query, &base, &own, github_entry)
-            }
+            (Kind::Azure, place) => page(self.below(&decoded(&place.join("/")), true, false)),
             _ => Answer::of(404, &json!({"message": "404 Not Found"})),
         };
+        answer.headers.push_str(&self.headers);
         match &fault {
+            Some(Fault::Next(url)) if kind == Kind::Bitbucket => apis::set_next(&mut answer, url),
             Some(Fault::Next(url)) => answer.headers = format!("Link: <{url}>; rel=\"next\"\r\n"),
             Some(Fault::NoLinks) => {
                 let links = answer.headers.split_inclusive('\n');
@@ -147,7 +148,7 @@ impl Listing {
         let found =
             self.projects.iter().zip(1..).find(|((known, _), _)| known.eq_ignore_ascii_case(path));
         match found {
-            Some(((path, said), id)) => Answer::of(200, &gitlab_entry(id, path, said, base)),
+            Some(((path, said), id)) => Answer::of(200, &Kind::Gitlab.entry(id, path, said, base)),
             None => Answer::of(404, &json!({"message": "404 Project Not Found"})),
         }
     }
@@ -169,95 +170,27 @@ impl Listing {
 
     fn page(
         &self,
+        kind: Kind,
         found: Option<Vec<(usize, &str)>>,
         query: &str,
         base: &str,
         own: &str,
-        entry: fn(usize, &str, &Map<String, Value>, &str) -> Value,
     ) -> Answer {
         let Some(found) = found else {
             return Answer::of(404, &json!({"message": "404 Group Not Found"}));
         };
-        let mut entries: Vec<Value> =
-            found.iter().map(|(id, path)| entry(*id, path, &self.projects[*path], base)).collect();
+        let entry = |(id, path): &(usize, &str)| kind.entry(*id, path, &self.projects[*path], base);
+        let mut entries: Vec<Value> = found.iter().map(entry).collect();
         entries.extend(self.odd_entries.iter().cloned());
-        let number: usize =
-            parameter(query, "page").and_then(|text| text.parse().ok()).unwrap_or(1);
-        let begin = ((number - 1) * self.page_size).min(entries.len());
-        let end = (begin + self.page_size).min(entries.len());
-        let mut answer = Answer::of(200, &Value::from(entries[begin..end].to_vec()));
-        if end < entries.len() || self.endless {
-            let others = query.split('&').filter(|part| !part.starts_with("page="));
-            let others = others.collect::<Vec<_>>().join("&");
-            let next = number + 1;
-            let _ = write!(
-                answer.headers,
-                "Link: <{own}?{others}&page=1>; rel=\"first\", <{own}?{others}&page={next}>; \
-                 rel=\"next\"\r\nX-Next-Page: {next}\r\n"
-            );
-        } else {
-            answer.headers.push_str("X-Next-Page: \r\n");
-        }
-        answer
+        let (size, endless) = (self.page_size, self.endless);
+        kind.page(&Page { entries: &entries, size, endless, query, own })
     }
 }
 
 impl Answer {
-    fn of(code: u16, body: &Value) -> Self {
+    pub(super) fn of(code: u16, body: &Value) -> Self {
         Self { code, headers: String::new(), body: body.to_string().into_bytes(), fault: None }
     }
-}
-
-fn gitlab_entry(id: usize, path: &str, said: &Map<String, Value>, base: &str) -> Value {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    laid_over(
-        json!({
-            "id": id,
-            "name": name,
-            "path": name,
-            "path_with_namespace": path,
-            "default_branch": "main",
-            "http_url_to_repo": format!("{base}/{path}.git"),
-            "ssh_url_to_repo": format!("git@forge.example:{path}.git"),
-            "web_url": format!("{base}/{path}"),
-            "archived": false,
-            "empty_repo": false,
-            "repository_access_level": "enabled",
-            "marked_for_deletion_on": null,
-        }),
-        said,
-    )
-}
-
-fn github_entry(id: usize, path: &str, said: &Map<String, Value>, base: &str) -> Value {
-    let (owner, name) = path.split_once('/').unwrap_or(("", path));
-    laid_over(
-        json!({
-            "id": id,
-            "name": name,
-            "full_name": path,
-            "owner": {"login": owner},
-            "clone_url": format!("{base}/{path}.git"),
-            "ssh_url": format!("git@forge.example:{path}.git"),
-            "html_url": format!("{base}/{path}"),
-            "default_branch": "main",
-            "archived": false,
-            "disabled": false,
-            "fork": false,
-        }),
-        said,
-    )
-}
-
-fn laid_over(mut entry: Value, said: &Map<String, Value>) -> Value {
-    if let Value::Object(members) = &mut entry {
-        members.extend(said.clone());
-    }
-    entry
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn decoded(segment: &str) -> String {

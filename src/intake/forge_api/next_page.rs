@@ -1,7 +1,8 @@
-//! Finds the next page of a forge's list: the `Link` header of RFC 8288, or `X-Next-Page`.
+//! Finds the next page of a forge's list: the `Link` header of RFC 8288, or `X-Next-Page`; a URL in the
+//! answer; or a parameter of the URL.
 //!
-//! Input: the headers of an answer. Output: the URL of the next page. Invariants: the next page has
-//! the same origin as the current one, because requests contain the token.
+//! Input: the URL of a page, and the end of its answer. Output: the URL of the next page. Invariants: the
+//! next page has the same origin as the current one, because requests contain the token.
 
 use crate::model::address::Origin;
 use reqwest::header::{HeaderMap, LINK};
@@ -9,30 +10,56 @@ use url::Url;
 
 /// The link leads to another origin, which is named here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OtherOrigin(pub(super) String);
+pub(in crate::intake) struct OtherOrigin(pub(in crate::intake) String);
 
-/// The next page after `current`, if there is one.
-pub(super) fn next_page(headers: &HeaderMap, current: &Url) -> Result<Option<Url>, OtherOrigin> {
+/// The next page after `current` by its headers, if there is one.
+pub(in crate::intake) fn by_header(
+    headers: &HeaderMap,
+    current: &Url,
+) -> Result<Option<Url>, OtherOrigin> {
     let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     if let Some(target) = links.flat_map(links_of).find_map(Link::next) {
-        let url = current.join(target).map_err(|_| OtherOrigin("nowhere".to_owned()))?;
-        let same_origin =
-            Origin::of(&url).is_some_and(|origin| Some(origin) == Origin::of(current));
-        if !same_origin || !url.username().is_empty() || url.password().is_some() {
-            return Err(OtherOrigin(url.origin().ascii_serialization()));
-        }
-        return Ok(Some(url));
+        return same_origin(target, current).map(Some);
     }
     let number = headers.get("x-next-page").and_then(|value| value.to_str().ok()).map(str::trim);
     let is_number =
         |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    Ok(number.filter(is_number).map(|page| {
-        let mut url = current.clone();
-        let others: Vec<(String, String)> =
-            current.query_pairs().filter(|pair| pair.0 != "page").map(into_owned).collect();
-        url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", page);
-        url
-    }))
+    Ok(number.filter(is_number).map(|page| with_parameter(current, "page", page)))
+}
+
+/// Whether there is any link.
+pub(super) fn has_link(headers: &HeaderMap) -> bool {
+    headers.contains_key(LINK)
+}
+
+/// The URL that an answer names as its next page, relative to the current page or not.
+pub(super) fn same_origin(target: &str, current: &Url) -> Result<Url, OtherOrigin> {
+    let url = current.join(target).map_err(|_| OtherOrigin("nowhere".to_owned()))?;
+    let is_same = Origin::of(&url).is_some_and(|origin| Some(origin) == Origin::of(current));
+    if !is_same || !url.username().is_empty() || url.password().is_some() {
+        return Err(OtherOrigin(url.origin().ascii_serialization()));
+    }
+    Ok(url)
+}
+
+/// A number in the query of a URL.
+pub(super) fn parameter(url: &Url, name: &str) -> Option<usize> {
+    url.query_pairs().find(|pair| pair.0 == name)?.1.parse().ok()
+}
+
+/// The URL with a number in its query increased.
+pub(super) fn advanced(current: &Url, name: &str, step: usize) -> Option<Url> {
+    let number = parameter(current, name)?.checked_add(step)?;
+    Some(with_parameter(current, name, &number.to_string()))
+}
+
+/// The URL with another value of a parameter.
+pub(super) fn with_parameter(current: &Url, name: &str, value: &str) -> Url {
+    let mut url = current.clone();
+    let others: Vec<(String, String)> =
+        current.query_pairs().filter(|pair| pair.0 != name).map(into_owned).collect();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
+    url
 }
 
 fn into_owned((key, value): (impl Into<String>, impl Into<String>)) -> (String, String) {
@@ -106,7 +133,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        next_page(&map, &Url::parse(HERE).unwrap()).map(|url| url.map(String::from))
+        by_header(&map, &Url::parse(HERE).unwrap()).map(|url| url.map(String::from))
     }
 
     #[test]
@@ -144,6 +171,20 @@ mod tests {
     fn a_page_number_is_used_without_a_link() {
         let page = "https://forge.example/api/v4/groups/a/projects?per_page=2&page=7";
         assert_eq!(next(&[("x-next-page", "7")]), Ok(Some(page.to_owned())));
+    }
+
+    #[test]
+    fn the_page_after_a_broken_one_is_found_by_its_number() {
+        let after = |query: &str| {
+            let url = Url::parse(&format!("https://h.example/p{query}")).unwrap();
+            advanced(&url, "page", 1).map(String::from)
+        };
+        let next = "https://h.example/p?per_page=100&sort=asc&page=5";
+        assert_eq!(after("?per_page=100&page=4&sort=asc").as_deref(), Some(next));
+        let largest = format!("?page={}", usize::MAX);
+        for query in ["", "?per_page=100", "?page=x", &largest, "?cursor=page"] {
+            assert_eq!(after(query), None, "{query}");
+        }
     }
 
     #[test]
