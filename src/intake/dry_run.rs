@@ -1,7 +1,7 @@
 //! Lists what a submission would scan, without creating a job.
 //!
 //! Input: a request. Output: the plan that its job would have. Invariants: the limits of a listing apply;
-//! at most [`MAX_DRY_RUNS`] listings of this kind run at once; a listing ends when its future is dropped.
+//! at most two listings of this kind run at once; a listing ends when its future is dropped.
 
 use super::{
     Intake, IntakeError, ScanRequest, check_options,
