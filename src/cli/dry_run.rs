@@ -55,7 +55,7 @@ impl Listed {
     }
 }
 
-/// "https://h/g: 2 errors while listing, some repositories may be missing: …".
+/// `https://h/g: 2 errors while listing, some repositories may be missing: …`.
 fn unlisted(listed: &Listed) -> String {
     let first = listed.discovery_errors.first().map_or("", |unlisted| &unlisted.error);
     let total = listed.discovery_errors_total;

@@ -129,11 +129,11 @@ pub(super) fn run(args: &SchedulesArgs) -> Exit {
         None => list(&args.list),
         Some(SchedulesCommand::List(args)) => list(args),
         Some(SchedulesCommand::Add(args)) => add(args),
-        Some(SchedulesCommand::Remove(args)) => each(args, async |client, name| {
+        Some(SchedulesCommand::Remove(args)) => each(args, &async |client: &Client, name: &str| {
             client.delete(&format!("/schedules/{name}")).await?;
             Ok((json!({ "name": name, "status": "removed" }), "removed".to_owned()))
         }),
-        Some(SchedulesCommand::Run(args)) => each(args, async |client, name| {
+        Some(SchedulesCommand::Run(args)) => each(args, &async |client: &Client, name: &str| {
             let path = format!("/schedules/{name}/run");
             let started = client.post(&path, None).await?.value;
             let job = printable(started["job_id"].as_str().unwrap_or_default());
@@ -197,7 +197,7 @@ fn add(args: &AddArgs) -> Exit {
 /// Sends a request for each name; what concerns one schedule does not affect the others.
 fn each(
     args: &NamesArgs,
-    request: impl AsyncFn(&Client, &str) -> Result<(Value, String), ClientError>,
+    request: &impl AsyncFn(&Client, &str) -> Result<(Value, String), ClientError>,
 ) -> Exit {
     run_with_client(&args.server, async |client| {
         let mut exit = Exit::Done;

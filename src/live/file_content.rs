@@ -12,7 +12,7 @@ use crate::{
 /// The content of a file, and warnings about parts that could not be understood.
 #[derive(Debug)]
 pub(super) enum FileContent {
-    Master(Master, Vec<String>),
+    Master(Box<Master>, Vec<String>),
     Repository(RepositoryStatus, Vec<String>),
 }
 
@@ -28,9 +28,8 @@ impl FileContent {
     /// Parses the bytes. The error is a message for people.
     pub(super) fn parse(file: JobFile, bytes: &[u8]) -> Result<Self, String> {
         match file {
-            JobFile::Master => {
-                Master::parse(bytes).map(|(master, warnings)| Self::Master(master, warnings))
-            }
+            JobFile::Master => Master::parse(bytes)
+                .map(|(master, warnings)| Self::Master(Box::new(master), warnings)),
             JobFile::Repository(index) => RepositoryStatus::parse(index, bytes)
                 .map(|(status, warnings)| Self::Repository(status, warnings)),
         }

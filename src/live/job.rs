@@ -382,7 +382,7 @@ impl LiveJob {
     }
 
     pub(super) fn apply_master(&self, master: Master, warnings: Vec<String>) {
-        self.apply(FileContent::Master(master, warnings));
+        self.apply(FileContent::Master(Box::new(master), warnings));
     }
 }
 

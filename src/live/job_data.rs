@@ -207,11 +207,11 @@ impl JobData {
         match content {
             FileContent::Master(master, warnings) => {
                 let changed = self.set_warnings(JobFile::Master, warnings)
-                    | (self.master.as_ref() != Some(&master));
+                    | (self.master.as_ref() != Some(&*master));
                 if changed {
                     self.blocks.note_pending();
                 }
-                self.master = Some(master);
+                self.master = Some(*master);
                 changed
             }
             FileContent::Repository(status, warnings) => {

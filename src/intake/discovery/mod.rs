@@ -122,7 +122,9 @@ impl Discovery {
         };
         let StoredPlan { plan, listing } = whole.0;
         let mut errors = listing.errors;
-        ended_by.into_iter().for_each(|error| errors.add(error));
+        if let Some(error) = ended_by {
+            errors.add(error);
+        }
         let plan = Plan { complete: errors.total == 0, ..plan };
         Ok(Listing::Group { plan, errors })
     }

@@ -241,7 +241,7 @@ impl ForgeClient {
 
     fn listing_error(&self, here: &Position, error: DiscoveryError) -> ListingError {
         let request = shown(&here.url, here.page);
-        ListingError::new(&request, &self.masked(error).to_string(), Utc::now())
+        ListingError::new(&self.redact(&request), &self.masked(error).to_string(), Utc::now())
     }
 }
 

@@ -82,7 +82,7 @@ impl Actor {
         let paused = paused.into_iter().map(|(index, _)| index).collect();
         // A cancel recorded in master.json may not have been carried out completely.
         let standing = self.standing(&id);
-        let standing = Standing { queued, running, paused, alone, ending, planning, ..standing };
+        let standing = Standing { queued, running, paused, ending, planning, alone, ..standing };
         self.on(Event::Submitted(id, standing));
     }
 
