@@ -145,11 +145,11 @@ async fn scan_group(
     server: &TestServer,
     forge: &Forge,
     count: usize,
-    force: bool,
+    scans_all: bool,
 ) -> Outcome<Duration> {
     let begin = Instant::now();
     let url = format!("{}/acme", forge.base());
-    let job = server.submit_with(&json!({ "git_url": url, "force": force })).await;
+    let job = server.submit_with(&json!({ "git_url": url, "force": scans_all })).await;
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
         // A row for each job: sending the whole document of this job would take longer.
@@ -162,7 +162,7 @@ async fn scan_group(
     }
     let took = begin.elapsed();
     let document = server.progress(&job).await;
-    let reused = if force { 0 } else { count };
+    let reused = if scans_all { 0 } else { count };
     let summary = &document["summary"];
     if summary["completed"] == count && summary["reused"] == reused {
         Ok(took)

@@ -11,6 +11,7 @@ use crate::{
 
 /// The content of a file, and warnings about parts that could not be understood.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a status is moved into the cache at once")]
 pub(super) enum FileContent {
     Master(Box<Master>, Vec<String>),
     Repository(RepositoryStatus, Vec<String>),

@@ -160,6 +160,7 @@ pub struct Category {
 
 /// The task of a scanner on its standard input: one line of JSON, then end of file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of a JSON object")]
 pub struct ScanTask {
     pub job_id: JobId,
     pub repo_index: u32,
@@ -208,6 +209,7 @@ pub struct ScanTask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<Known>,
     /// Only learn the commit, and end: the task of the built-in scanner before and after a scan by another one.
+    #[schemars(skip)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub check_only: bool,
 }

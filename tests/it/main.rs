@@ -77,6 +77,7 @@ mod http_contract;
 mod http_server;
 #[cfg(test)]
 mod incremental;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod job_packages;

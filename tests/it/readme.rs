@@ -100,7 +100,8 @@ async fn the_commands_of_the_readme_use_the_service() {
                 "watch" | "packages" => "",
                 "results" => "app,a,1.0.0,,npm,pkg:npm/a@1.0.0,",
                 "health" => "healthy: scanwatch ",
-                "logs" => "fetch",
+                // An unchanged repository is not fetched again.
+                "logs" => "scanning app",
                 "sbom" => "\"bomFormat\"",
                 _ => job.as_str(),
             };

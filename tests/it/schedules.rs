@@ -228,7 +228,7 @@ async fn a_run_beside_the_one_before_is_skipped_and_recorded() {
     let job = skipping["last_job"].as_str().unwrap().to_owned();
     let reason = skipping["recent_skips"][0]["reason"].as_str().unwrap();
     assert!(reason.contains(&job) && reason.contains("is not finished"), "{reason}");
-    assert_eq!(jobs(server.setup()), [job.clone()]);
+    assert_eq!(jobs(server.setup()), std::slice::from_ref(&job));
     let conflict = run(&server, "often").await.expect(409);
     assert!(conflict.text.contains(&job) && conflict.text.contains("hint"), "{}", conflict.text);
     disk::write(&server.file("go"), "\n");

@@ -102,7 +102,7 @@ impl Stored {
         let mut head = self.head.clone();
         let is_changed = head.set(names);
         let file = &mut self.file;
-        let fill = |to: &mut File| {
+        let write_content = |to: &mut File| {
             if is_changed {
                 return head.write(file, to);
             }
@@ -110,7 +110,7 @@ impl Stored {
             // Files are copied by the kernel, which shares their blocks where the file system can.
             io::copy(file, to).map(drop)
         };
-        atomic::replace_with(staging, path, fill, Durability::Flushed)
+        atomic::replace_with(staging, path, write_content, Durability::Flushed)
     }
 }
 
@@ -156,17 +156,16 @@ impl ResultStore {
         facts: Facts,
     ) -> Result<bool, StoreError> {
         let mut file = read::open(result).map_err(at(result))?;
-        let (head, normalized) = match Head::read(&mut file).map_err(at(result))? {
-            Some(head) => (head, None),
-            None => {
-                let Some(bytes) = Head::normalized(&mut file).map_err(at(result))? else {
-                    return Ok(false);
-                };
-                let Ok(Some(head)) = Head::read(&mut io::Cursor::new(&bytes)) else {
-                    return Ok(false);
-                };
-                (head, Some(bytes))
-            }
+        let (head, normalized) = if let Some(head) = Head::read(&mut file).map_err(at(result))? {
+            (head, None)
+        } else {
+            let Some(bytes) = Head::normalized(&mut file).map_err(at(result))? else {
+                return Ok(false);
+            };
+            let Ok(Some(head)) = Head::read(&mut io::Cursor::new(&bytes)) else {
+                return Ok(false);
+            };
+            (head, Some(bytes))
         };
         let named = head.commit();
         let Some(commit) = commit.or(named).filter(|commit| is_commit(commit)) else {
@@ -179,18 +178,17 @@ impl ResultStore {
         DirBuilder::new().recursive(true).mode(0o700).create(&shard).map_err(at(&shard))?;
         let content = self.content(target, commit);
         let mut stored = (0, String::new());
-        let fill = |to: &mut File| {
-            match &normalized {
-                Some(bytes) => to.write_all(bytes)?,
-                None => {
-                    file.rewind()?;
-                    io::copy(&mut file, to)?;
-                }
+        let write_content = |to: &mut File| {
+            if let Some(bytes) = &normalized {
+                to.write_all(bytes)?;
+            } else {
+                file.rewind()?;
+                io::copy(&mut file, to)?;
             }
             stored = sum(to)?;
             Ok(())
         };
-        atomic::replace_with(self.staging(), &content, fill, Durability::Eventual)?;
+        atomic::replace_with(self.staging(), &content, write_content, Durability::Eventual)?;
         let record = Record {
             schema: 1,
             commit: commit.to_owned(),

@@ -82,7 +82,9 @@ mod tests {
 
     fn digest(is_deep: bool, entries: &[(&str, Seen<'_>)]) -> Option<String> {
         let mut digest = FilesDigest::new(is_deep);
-        entries.iter().for_each(|(path, seen)| digest.see(path.as_bytes(), *seen));
+        for (path, seen) in entries {
+            digest.see(path.as_bytes(), *seen);
+        }
         digest.finish(&FileCounts::default(), &BTreeMap::new())
     }
 
@@ -113,8 +115,8 @@ mod tests {
             counted(FileCounts { seen: 9, ..FileCounts::default() }),
             counted(FileCounts::default())
         );
-        let uses = BTreeMap::from([("docker".to_owned(), true)]);
-        let used = FilesDigest::new(false).finish(&FileCounts::default(), &uses);
-        assert_ne!(used, counted(FileCounts::default()));
+        let usage = BTreeMap::from([("docker".to_owned(), true)]);
+        let with_docker = FilesDigest::new(false).finish(&FileCounts::default(), &usage);
+        assert_ne!(with_docker, counted(FileCounts::default()));
     }
 }

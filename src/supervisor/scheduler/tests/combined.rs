@@ -11,7 +11,7 @@ const HOSTS: [&str; 2] = ["https://one.example", "https://two.example"];
 const REPOSITORIES: u32 = 4;
 
 /// What a shim reports, or what an operator wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Action {
     Submit(usize),
     Complete(usize),
