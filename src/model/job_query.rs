@@ -35,7 +35,7 @@ enum Word {
 pub enum QueryError {
     #[error("the filter is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("unknown qualifier `{0}:`; there are status:, forge:, name: and schedule:")]
+    #[error("unknown qualifier `{0}:`; use status: forge: name: schedule:")]
     UnknownQualifier(String),
     #[error("unknown state `{0}`")]
     UnknownState(String),

@@ -281,7 +281,9 @@ async fn round(
 /// reported.
 async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u64) -> usize {
     let jobs = Disk::seen_at(server);
-    for file in files::below(&jobs) {
+    // A stored result that is not whole is recognized by its digest, and is not used.
+    let store = jobs.join(".results");
+    for file in files::below(&jobs).into_iter().filter(|file| !file.starts_with(&store)) {
         if file.extension().is_some_and(|extension| extension == "json") {
             assert!(files::json(&file).is_some(), "{file:?}");
         }

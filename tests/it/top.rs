@@ -164,7 +164,7 @@ async fn the_server_filters_the_jobs() {
     assert!(!terminal.lines().iter().any(|line| line.contains("four")));
     terminal.type_in(" user:me");
     terminal
-        .shows("unknown qualifier `user:`; there are status:, forge:, name: and schedule:")
+        .shows("unknown qualifier `user:`; use status: forge: name: schedule:")
         .await;
     terminal.type_in(ESCAPE);
     terminal.shows("three").await;

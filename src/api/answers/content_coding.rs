@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use std::{io::Write, ops::RangeInclusive};
 use warp::http::{HeaderMap, header::ACCEPT_ENCODING};
 
-/// The sizes of documents that are compressed. A smaller one fits into a packet anyway; compressing
+/// The sizes of documents that change and are compressed. A smaller one fits into a packet anyway; compressing
 /// the largest takes about two milliseconds, and a larger one would delay other requests.
 const WORTH: RangeInclusive<usize> = 1024..=256 * 1024;
 
@@ -49,6 +49,11 @@ impl Coding {
     /// The coding for a document of this size.
     pub(crate) fn of(self, bytes: usize) -> Self {
         if WORTH.contains(&bytes) { self } else { Self::Identity }
+    }
+
+    /// The same for a document that never changes, so that it is compressed only once.
+    pub(crate) fn of_unchanging(self, bytes: usize) -> Self {
+        if bytes >= *WORTH.start() { self } else { Self::Identity }
     }
 }
 

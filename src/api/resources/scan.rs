@@ -187,6 +187,15 @@ struct Outcome {
     status: JobState,
 }
 
+/// The state of a job after a request about its turns.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TurnOutcome {
+    job_id: JobId,
+    status: JobState,
+    /// Whether nothing more of the job is started until it is resumed.
+    paused: bool,
+}
+
 /// The routes of this file, the most frequent first.
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = vec![

@@ -47,7 +47,7 @@ impl StaticAnswer {
     /// The content, or a 304 if the client already has it.
     pub(crate) fn answer(&self, if_none_match: &IfNoneMatch, coding: Coding) -> Response {
         let plain = &self.plain.bytes;
-        let coding = coding.of(plain.len());
+        let coding = coding.of_unchanging(plain.len());
         let Form { bytes, tag } = match coding {
             Coding::Identity => &self.plain,
             Coding::Gzip => {

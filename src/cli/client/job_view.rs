@@ -150,9 +150,11 @@ impl JobView {
     }
 }
 
-/// The report in a document or event of a finished job, as one line.
+/// The report in a document or event of a finished job, as one line; `None` if its counts say as much.
 pub(in crate::cli) fn report_of(data: &Value) -> Option<String> {
     let report: Report = serde_json::from_value(data["report"].clone()).ok()?;
+    let has_reasons = !(report.failed.is_empty() && report.skipped.is_empty());
+    let report = has_reasons.then_some(report)?;
     let reused = data["summary"]["reused"].as_u64().filter(|count| *count > 0);
     let reused = reused.map(|count| format!(", {count} reused")).unwrap_or_default();
     Some(format!("{report}{reused}"))

@@ -225,7 +225,7 @@ impl<'a> Checkout<'a> {
     ) -> Result<(), GitError> {
         let call = self.call(STEP).args([STEP, "-z", "--full-name"]).args(options.iter().copied());
         let mut running = self.of_part(call).start(Stdio::null(), deadline(STEP, within))?;
-        let stderr = running.stderr().map(drain_beside);
+        let stderr = running.stderr().map(drain_beside).transpose()?;
         let broken = |source| GitError::Pipe { step: STEP, source };
         let output = running.stdout().ok_or_else(|| broken(io::ErrorKind::BrokenPipe.into()))?;
         let mut records = BufReader::new(output);

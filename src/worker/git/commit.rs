@@ -55,7 +55,7 @@ pub(crate) fn current_commit(
         .with_remote(STEP, &folder, &remote)
         .args([helper.as_str(), remote.url(), remote.url()])
         .start(Stdio::piped(), watch)?;
-    let complaints = running.stderr().map(drain_beside);
+    let complaints = running.stderr().map(drain_beside).transpose()?;
     let asked = match (running.stdin(), running.stdout()) {
         (Some(questions), Some(answers)) => {
             let answers = BufReader::new(answers.take(LONGEST_ANSWERS));

@@ -55,7 +55,7 @@ impl Objects {
             .on(STEP, repository)
             .args(["cat-file", "--batch-command"])
             .start(Stdio::piped(), deadline(STEP, LONGEST_LIFE))?;
-        let complaints = running.stderr().map(drain_beside);
+        let complaints = running.stderr().map(drain_beside).transpose()?;
         let (Some(questions), Some(answers)) = (running.stdin(), running.stdout()) else {
             return Err(broken(io::ErrorKind::BrokenPipe.into()));
         };

@@ -173,7 +173,7 @@ impl Running {
 
     /// Reads its output to the end.
     pub(super) fn output(mut self) -> Result<Output, GitError> {
-        let stderr = self.stderr().map(drain_beside);
+        let stderr = self.stderr().map(drain_beside).transpose()?;
         let stdout = self.stdout().map(drain).unwrap_or_default();
         let stderr = stderr.map(joined).unwrap_or_default();
         Ok(Output { status: self.finish()?, stdout, stderr })
@@ -199,8 +199,14 @@ impl Drop for Running {
 }
 
 /// Reads to the end on a thread and keeps the beginning.
-pub(super) fn drain_beside(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || drain(pipe))
+///
+/// # Errors
+/// If the thread cannot be started.
+pub(super) fn drain_beside(
+    pipe: impl Read + Send + 'static,
+) -> Result<JoinHandle<Vec<u8>>, GitError> {
+    let thread = thread::Builder::new().name("git-drain".to_owned());
+    thread.spawn(move || drain(pipe)).map_err(|source| GitError::Spawn { source })
 }
 
 /// The output that a thread of [`drain_beside`] has kept.

@@ -93,7 +93,7 @@ impl Tree for GitTree<'_> {
             .on(STEP, &self.repository)
             .args(["ls-tree", "-r", "-z", "--full-tree", &self.commit])
             .start(Stdio::null(), deadline(STEP, caps.time()))?;
-        let stderr = running.stderr().map(drain_beside);
+        let stderr = running.stderr().map(drain_beside).transpose()?;
         let mut records = BufReader::new(
             running.stdout().ok_or_else(|| broken(io::ErrorKind::BrokenPipe.into()))?,
         );

@@ -115,7 +115,9 @@ fn offer(forge: &Forge) -> Offer {
 
 fn setup_for(forge: &Forge) -> Setup {
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
-    Setup::new().set("forges", forges).set("scanner.kill_grace_secs", 1)
+    // Every scan is to be killed, not only the first one of a repository.
+    let setup = Setup::new().set("jobs.results_retention_hours", 0);
+    setup.set("forges", forges).set("scanner.kill_grace_secs", 1)
 }
 
 /// Plays rounds against this server until the requested number is reached.

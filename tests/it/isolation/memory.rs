@@ -131,8 +131,8 @@ async fn a_git_killed_by_the_oom_killer_is_reported() {
 #[tokio::test]
 async fn a_git_that_hits_its_memory_limit_is_reported() {
     let forge = Forge::start();
-    swell(&forge, 264 << 20);
-    let server = server_with_forge(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
+    swell(&forge, 328 << 20);
+    let server = server_with_forge(&forge).set("limits.max_memory_bytes", 320 << 20).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
     let found = failure(&server, &job).await;
     assert_eq!(found["kind"], "out_of_memory", "{found:#}\n{}", log(&server, &job));

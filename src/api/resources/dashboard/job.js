@@ -155,10 +155,11 @@ export function view(main, { job: id, parameters }) {
     fill(legend, PARTS.map(([, kind], index) => [index ? " · " : "", h(`span.state.${kind}`, null, words[index])]), ` · of ${number(summary.total_repositories ?? 0)}`, summary.reused ? ` · ${number(summary.reused)} unchanged and reused` : "", discovering(), left());
   }
 
-  /** That the repositories are still being listed, and how many entries were found; how many were skipped. */
+  /** That the repositories are still being listed, and how many entries were found; how many were skipped, and why, once the job has its report. */
   function discovering() {
     const { found = 0, skipped = 0 } = state.job.totals ?? {};
-    return [state.job.discovering && ` · discovering, ${number(found)} found`, skipped > 0 && ` · ${number(skipped)} skipped`];
+    const reasons = Object.entries(state.job.report?.skipped ?? {}).slice(0, 3).map(([reason, count]) => `${number(count)}: ${reason}`);
+    return [state.job.discovering && ` · discovering, ${number(found)} found`, skipped > 0 && ` · ${number(skipped)} skipped`, reasons.length > 0 && ` (${reasons.join("; ")})`];
   }
 
   /** The estimated time left: by the pace so far, and how far it may be off by how long the finished scans took. */

@@ -166,9 +166,9 @@ export function view(main, { parameters }) {
 
   function drawLoad(health) {
     if (!health) return fill(load, "");
-    const { running, queued, slots, finished_per_minute } = health.scanners;
+    const { running, queued, slots, limited_by, finished_per_minute } = health.scanners;
     const squares = slots <= 16 && h("span.slots", { "aria-hidden": "true" }, "■".repeat(Math.min(running, slots)), "□".repeat(Math.max(0, slots - running)), " ");
-    fill(load, squares, `${number(running)} of ${number(slots)} slots in use · ${number(queued)} ${queued === 1 ? "repository" : "repositories"} in the queue`);
+    fill(load, squares, `${number(running)} of ${number(slots)} slots in use · ${number(queued)} ${queued === 1 ? "repository" : "repositories"} in the queue`, limited_by && ` · ${limited_by}`);
     drawSpark(finished_per_minute);
   }
 

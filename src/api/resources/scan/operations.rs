@@ -3,7 +3,7 @@
 //! Input: none. Output: an operation for each route. Invariant: every status that a handler answers is
 //! listed.
 
-use super::{Accepted, Outcome, Retry, Submission, Submit, View, turns::TurnOutcome};
+use super::{Accepted, Outcome, Retry, Submission, Submit, TurnOutcome, View};
 use crate::{
     api::routing::operation::{Answer, Operation},
     model::{dry_run::DryRun, progress::ProgressDocument},
@@ -51,7 +51,7 @@ pub(super) fn submits() -> Operation {
         .body::<Submission>(json!({ "git_url": "https://github.com/owner/name.git" }))
         .answers(
             StatusCode::OK,
-            Answer::json_of_either::<Accepted, DryRun<'_>>("The job is queued; or what it would scan.")
+            Answer::json_of_either::<Accepted, DryRun<'_>>("The job is queued.")
                 .header("Location", "The path of the progress document.")
                 .example(json!({
                     "job_id": "0198c0de-7f1a-7000-8000-000000000000",
@@ -59,6 +59,7 @@ pub(super) fn submits() -> Operation {
                     "created_at": "2030-01-02T03:04:05.678Z",
                 })),
         )
+        .answers(StatusCode::OK, Answer::empty("With `dry_run`: what the submission would scan."))
         .refuses(StatusCode::BAD_REQUEST, "A policy refuses the URL; the detail names the rule.")
         .refuses(StatusCode::TOO_MANY_REQUESTS, "The queue is full.")
         .refuses(

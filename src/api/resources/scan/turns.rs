@@ -4,7 +4,7 @@
 //!
 //! Invariants: a request is durable before its answer is sent, and may be repeated.
 
-use super::{JOB_ID, operations, stopping, unstorable, writable};
+use super::{JOB_ID, TurnOutcome, operations, stopping, unstorable, writable};
 use crate::api::{
     answers::{
         error::ApiError,
@@ -15,26 +15,12 @@ use crate::api::{
         template::Template,
     },
 };
-use crate::{
-    model::{JobId, JobState},
-    supervisor::{TurnChanged, TurnRequest},
-};
-use schemars::JsonSchema;
-use serde::Serialize;
+use crate::supervisor::{TurnChanged, TurnRequest};
 use warp::{Filter, reply::Response};
 
 const PAUSE: Template<1> = Template::new("/scan/{id}/pause", [JOB_ID]);
 const RESUME: Template<1> = Template::new("/scan/{id}/resume", [JOB_ID]);
 const BUMP: Template<1> = Template::new("/scan/{id}/bump", [JOB_ID]);
-
-/// The state of a job after a request about its turns.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct TurnOutcome {
-    job_id: JobId,
-    status: JobState,
-    /// Whether nothing more of the job is started until it is resumed.
-    paused: bool,
-}
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
