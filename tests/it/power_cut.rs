@@ -330,7 +330,9 @@ fn forge() -> Forge {
 
 fn setup_for(forge: &Forge) -> Setup {
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
-    Setup::new().set("forges", forges).set("jobs.min_free_bytes", 1 << 20)
+    // Every scan is to write, not only the first one of a repository.
+    let setup = Setup::new().set("jobs.results_retention_hours", 0);
+    setup.set("forges", forges).set("jobs.min_free_bytes", 1 << 20)
 }
 
 /// Breaks if a power cut at any moment loses an accepted job or a reported end, or leaves a torn or

@@ -22,10 +22,6 @@ say completed
 rm "$dir/running/$SCANWATCH_JOB_ID-$SCANWATCH_REPO_INDEX"
 "#;
 
-fn running(folder: &Path) -> usize {
-    std::fs::read_dir(folder.join("running")).map_or(0, Iterator::count)
-}
-
 /// How many ran, and for which job, each time a scanner started.
 fn starts(folder: &Path) -> Vec<(usize, String)> {
     let text = files::text(&folder.join("counts"));
@@ -37,12 +33,13 @@ fn starts(folder: &Path) -> Vec<(usize, String)> {
 /// itself becomes slow while every slot is taken.
 #[tokio::test]
 async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
-    let server = Setup::new().shell(COUNTING).start().await;
+    let server =
+        Setup::new().shell(COUNTING).set("scanner.adaptive_concurrency", false).start().await;
     let mut jobs = Vec::new();
     for number in 0..12 {
         jobs.push(server.submit(&format!("crowd-{number}")).await);
     }
-    eventually("five scanners run", async || running(server.folder()) == 5).await;
+    eventually("five scanners have counted", async || starts(server.folder()).len() == 5).await;
     let asked = Instant::now();
     let waiting = server.submit("one-more").await;
     assert_eq!(server.progress(&waiting).await["status"], "initializing");
@@ -61,13 +58,17 @@ async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
 /// Breaks if the configured limit is not applied.
 #[tokio::test]
 async fn the_configured_limit_is_applied() {
-    let server =
-        Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 2).start().await;
+    let server = Setup::new()
+        .shell(COUNTING)
+        .set("scanner.adaptive_concurrency", false)
+        .set("scanner.max_concurrent_processes", 2)
+        .start()
+        .await;
     let mut jobs = Vec::new();
     for number in 0..5 {
         jobs.push(server.submit(&format!("pair-{number}")).await);
     }
-    eventually("two scanners run", async || running(server.folder()) == 2).await;
+    eventually("two scanners have counted", async || starts(server.folder()).len() == 2).await;
     files::write(&server.file("go"), "");
     for job in &jobs {
         server.finished(job).await;
@@ -84,7 +85,10 @@ async fn the_configured_limit_is_applied() {
 /// The jobs are on disk before the server starts, as a stopped server leaves them.
 #[tokio::test]
 async fn a_small_job_does_not_wait_for_a_large_one() {
-    let setup = Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1);
+    let setup = Setup::new()
+        .shell(COUNTING)
+        .set("scanner.adaptive_concurrency", false)
+        .set("scanner.max_concurrent_processes", 1);
     let large = setup.write_group(8);
     let small = setup.write_group(1);
     files::write(&setup.folder().join("go"), "");
@@ -99,8 +103,12 @@ async fn a_small_job_does_not_wait_for_a_large_one() {
 /// Breaks if a slot is lost when its scanner is cancelled or dies.
 #[tokio::test]
 async fn a_slot_is_freed_however_its_scanner_ended() {
-    let server =
-        Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1).start().await;
+    let server = Setup::new()
+        .shell(COUNTING)
+        .set("scanner.adaptive_concurrency", false)
+        .set("scanner.max_concurrent_processes", 1)
+        .start()
+        .await;
     let cancelled = server.submit("cancelled").await;
     server.working(&cancelled).await;
     let killed = server.submit("killed").await;

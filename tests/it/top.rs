@@ -163,9 +163,7 @@ async fn the_server_filters_the_jobs() {
     terminal.shows("two-more").await;
     assert!(!terminal.lines().iter().any(|line| line.contains("four")));
     terminal.type_in(" user:me");
-    terminal
-        .shows("unknown qualifier `user:`; use status: forge: name: schedule:")
-        .await;
+    terminal.shows("unknown qualifier `user:`; use status: forge: name: schedule:").await;
     terminal.type_in(ESCAPE);
     terminal.shows("three").await;
     terminal.type_in("\t");
