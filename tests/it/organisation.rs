@@ -1,7 +1,7 @@
 //! A whole organisation: repositories in nested groups behind a token, on a forge that throttles, with broken,
 //! hanging and large repositories among them, while the server is killed again and again.
 //!
-//! `SCANWATCH_ROUNDS=5000 cargo test --release --test it organisation:: -- --nocapture` scans 5,000 repositories in
+//! `SCANWATCH_ROUNDS=5000 cargo nextest run --no-capture organisation::` scans 5,000 repositories in
 //! 200 groups and kills the server 20 times. `SCANWATCH_SEED` runs another sequence.
 
 use crate::support::{
