@@ -190,7 +190,12 @@ pub fn run() -> ExitCode {
         [command] if command == "worker" => return worker::run_task(),
         _ => {}
     }
-    let Cli { command, quiet, server } = Cli::parse();
+    let Cli { command, quiet, server } = match Cli::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) if error.use_stderr() => error.exit(),
+        // A help text or the version.
+        Err(text) => return output::print_help(&text).into(),
+    };
     if quiet {
         screen::be_quiet();
     }

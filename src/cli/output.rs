@@ -18,24 +18,40 @@ pub fn note_closed_output() {
 
 /// Writes data and flushes it. Returns `BrokenPipe` if the reader has closed the pipe.
 pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
-    if IS_CLOSED.load(Relaxed) {
-        return Err(io::Error::other("it is closed"));
-    }
+    check_open()?;
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush())
 }
 
+fn check_open() -> io::Result<()> {
+    if IS_CLOSED.load(Relaxed) { Err(io::Error::other("it is closed")) } else { Ok(()) }
+}
+
 /// Writes data. A closed pipe (`| head`) is not an error.
 pub(super) fn write_data(bytes: &[u8]) -> io::Result<()> {
-    match write(bytes) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
+    without_broken_pipe(write(bytes))
+}
+
+fn without_broken_pipe(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Writes the data of a command that does nothing else. Prints an error if that fails.
 pub(super) fn print(bytes: &[u8]) -> Exit {
-    match write_data(bytes) {
+    exit_of(write_data(bytes))
+}
+
+/// Prints a help text or the version, which clap would print without reporting that it cannot.
+pub(super) fn print_help(text: &clap::Error) -> Exit {
+    let printed = check_open().and_then(|()| text.print()).and_then(|()| io::stdout().flush());
+    exit_of(without_broken_pipe(printed))
+}
+
+fn exit_of(written: io::Result<()>) -> Exit {
+    match written {
         Ok(()) => Exit::Done,
         Err(error) => {
             print_error(&format!("cannot write to standard output: {error}"));

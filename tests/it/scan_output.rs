@@ -254,6 +254,10 @@ fn output_that_cannot_be_written_is_an_error() {
         &["completions", "bash"],
         &["man"],
         &["version"],
+        &["--version"],
+        &["--help"],
+        &["scan", "--help"],
+        &["help", "status"],
         &["scan", "project"],
         &["scan", "project", "-o", "json=/dev/full"],
     ] {
@@ -276,6 +280,8 @@ fn a_closed_standard_output_is_an_error() {
         &["openapi"],
         &["config", "show"],
         &["version"],
+        &["--help"],
+        &["scan", "--help"],
         &["man"],
     ] {
         let mut shell = program("sh");
