@@ -199,7 +199,7 @@ pub struct SchedulerConfig {
     pub weights: BTreeMap<String, u32>,
 }
 
-/// The largest weight: a user of weight 1 is passed over at most so often for one turn.
+/// The largest weight: a user of weight 1 waits for at most this many turns of others.
 const MAX_WEIGHT: u32 = 1_000;
 
 fn weights<'de, D: Deserializer<'de>>(value: D) -> Result<BTreeMap<String, u32>, D::Error> {

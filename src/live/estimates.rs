@@ -4,7 +4,7 @@
 //! were that clients had seen at a quarter, half and three quarters of it.
 //!
 //! Invariants: only jobs that this server saw from their start count, once each; a job that was
-//! paused or cancelled does not, because its end says nothing about its estimates; the memory for a
+//! paused or cancelled does not, because its duration does not measure its estimates; the memory for a
 //! job is fixed.
 
 use crate::{

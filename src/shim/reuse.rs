@@ -69,7 +69,7 @@ impl Results {
         *commit = commit.take().filter(|before| after.as_ref() == Some(before));
     }
 
-    /// What the scanner is told of the known result.
+    /// The part of the known result that is sent to the scanner.
     pub(super) fn known(&self) -> Option<Known> {
         let known = self.known.borrow();
         let record = known.as_ref()?.record();

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, fs, io, os::unix::fs::DirBuilderExt, path::Path
 const CAP: u64 = 256 << 10;
 /// The most files of the folder that are read.
 const MOST_FILES: usize = 4 * MOST_SCHEDULES;
-/// The ending of a file that says what is scanned when.
+/// The extension of the file of a schedule: what is scanned, and when.
 const DEFINITION: &str = ".json";
 /// The ending of a file that records what has been run.
 const STATE: &str = ".state.json";

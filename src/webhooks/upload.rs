@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub(super) const API_KEY: &str = "x-api-key";
 /// Where bills of materials are uploaded.
 pub(super) const BOM: &str = "api/v1/bom";
-/// What tells whether an API key is valid.
+/// The path whose answer shows whether an API key is valid.
 pub(super) const TEAM: &str = "api/v1/team/self";
 /// The version of a project whose default branch was scanned.
 const DEFAULT_VERSION: &str = "HEAD";

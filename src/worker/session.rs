@@ -36,7 +36,7 @@ use std::{
 pub enum ScanEnd {
     /// The status file says `completed`.
     Completed,
-    /// The status file says that the known result is that of this scan, too.
+    /// The status file reports that the known result is that of this scan, too.
     Unchanged,
     /// The status file says `failed`, with the cause.
     Failed,

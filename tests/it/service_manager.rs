@@ -10,7 +10,7 @@ use std::{
 };
 
 async fn next(socket: &UnixDatagram) -> String {
-    until(PATIENCE, "the service manager is told something", async || {
+    until(PATIENCE, "the service manager is notified", async || {
         let mut bytes = [0; 64];
         match socket.recv(&mut bytes) {
             Ok(length) => Some(String::from_utf8_lossy(&bytes[..length]).into_owned()),

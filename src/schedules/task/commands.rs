@@ -1,7 +1,7 @@
 //! The commands of the API.
 //!
 //! Input: commands. Output: files, and answers. Invariants: a change is durable before its answer; a schedule of the
-//! settings is changed only by them; a run that a user asks for is not repeated if it cannot start: the user is told.
+//! settings is changed only by them; a run that a user requests is not repeated if it cannot start: the answer has the cause.
 
 use super::Task;
 use crate::{

@@ -84,7 +84,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// What the record says.
+    /// The content of the record.
     pub fn record(&self) -> &Record {
         &self.record
     }

@@ -5,8 +5,7 @@
 //! Invariants: a user that waits holds no fewer slots than its guaranteed ones, the whole part of its
 //! share, before another one gets more than its own; the slots that remain go, on average over the
 //! slots that are given out, to each user by the rest of its share; a slot is refused to nobody as
-//! long as no other user has a better right to it. Balances are bounded, so no user is passed over
-//! for ever.
+//! long as no other user has a better right to it. Balances are bounded, so every user gets its turn.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

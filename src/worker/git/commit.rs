@@ -1,7 +1,7 @@
 //! Learns which commit a reference names, without fetching it: two requests (the server's capabilities, and `ls-refs` of
 //! protocol version 2 with the names in question).
 //!
-//! Input: the task. Output: the commit, if the server says it.
+//! Input: the task. Output: the commit, if the server reports it.
 //!
 //! `git ls-remote` requests all references of a repository, which are megabytes where pull requests are references. So the program
 //! that git itself uses for the connection (`git remote-https`, gitremote-helpers(7), `stateless-connect`) is started, and

@@ -1,4 +1,4 @@
-//! A target of webhooks: a small HTTP server that records what it receives and answers as it is told.
+//! A target of webhooks: a small HTTP server that records what it receives and answers as the test requires.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},

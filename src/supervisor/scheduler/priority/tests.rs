@@ -222,7 +222,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     /// Fails if, in any history, more scans run than slots exist, a slot stays free while something
-    /// waits, or a job is passed over for ever.
+    /// waits, or a job never gets its turn.
     #[test]
     fn no_slot_is_wasted_and_no_job_starves(
         slots in 1..6_usize,
@@ -262,7 +262,7 @@ proptest! {
                 // A turn of each job of the user, for each of them the turns of all other users by
                 // weight, and as many of single repositories in between.
                 let bound = 2 * (number + 1) * (heavy as usize + 4);
-                prop_assert!(*count <= bound, "{id} was passed over {count} times");
+                prop_assert!(*count <= bound, "{id} waited for {count} turns");
             }
         }
     }
