@@ -3,7 +3,7 @@
 //! `cargo bench --bench groups`. A forge on this machine lists the group and serves it by `git http-backend`. The
 //! time of the group is measured from the submission to the end of the job. For one repository, strace also
 //! counts the programs that are started and the flushes of files. Then the group is scanned again without a change.
-//! `REPOSITORIES=1000` sets the size of the group. See docs/performance.md.
+//! `REPOSITORIES=1000` sets the size of the group, `ROUNDS=1` the number of comparisons. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -42,13 +42,16 @@ const NEEDED: &str = "strace is needed, and the right to trace (Debian's package
 
 fn main() -> Outcome<()> {
     let forge = Forge::start();
-    let count = match std::env::var("REPOSITORIES") {
-        Ok(text) => text.parse()?,
-        Err(_) => REPOSITORIES,
-    };
+    let count = number_of("REPOSITORIES", REPOSITORIES)?;
+    let rounds = number_of("ROUNDS", ROUNDS)?;
     let urls: Vec<String> = (0..count).map(|number| add(&forge, number)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(measure(&forge, &urls))
+    runtime.block_on(measure(&forge, &urls, rounds))
+}
+
+/// The number in an environment variable.
+fn number_of(variable: &str, default: usize) -> Outcome<usize> {
+    std::env::var(variable).map_or(Ok(default), |text| Ok(text.parse()?))
 }
 
 /// Adds a small service with a few manifests among its sources; returns its URL.
@@ -77,7 +80,7 @@ fn add(forge: &Forge, number: usize) -> String {
     forge.url(&path)
 }
 
-async fn measure(forge: &Forge, urls: &[String]) -> Outcome<()> {
+async fn measure(forge: &Forge, urls: &[String], rounds: usize) -> Outcome<()> {
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
     let server = Setup::new().set("forges", forges).start().await;
     let one = count_of_a_scan(&server, &urls[0]).await?;
@@ -85,7 +88,7 @@ async fn measure(forge: &Forge, urls: &[String]) -> Outcome<()> {
     println!("one clone: {}", count_of_a_clone(&urls[0])?);
     println!("{:>5} {:>9} {:>9} {:>9} {:>6}", "round", "clones s", "group s", "per hour", "ratio");
     let mut ratios = Vec::new();
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         let clones = clone_all(urls)?;
         let group = scan_group(&server, forge, urls.len(), true).await?;
         let (clones, group) = (clones.as_secs_f64(), group.as_secs_f64());
