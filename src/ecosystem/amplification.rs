@@ -19,11 +19,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{process::Command, time::Duration};
 
 /// Bytes of the smaller and the larger file.
-const SIZES: [usize; 2] = [100_000, 400_000];
+const SIZES: [usize; 2] = [50_000, 200_000];
 
 /// Limit of the CPU time for the larger file on a slow machine without optimizations: linear work takes
 /// a tenth of it, quadratic work ten times as much.
-const LONGEST: Duration = Duration::from_secs(8);
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// Limit of a scanner's data segment, as in the default settings.
 const MEMORY: u64 = 256 << 20;

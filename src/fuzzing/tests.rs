@@ -207,7 +207,7 @@ fn every_target_has_a_fuzzer() {
 }
 
 proptest! {
-    #![proptest_config(cases(2_000))]
+    #![proptest_config(cases(1_000))]
 
     /// Fails if mutated input makes a target panic or violate an invariant.
     #[test]
@@ -226,7 +226,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(800))]
+    #![proptest_config(cases(400))]
 
     /// Fails if random bytes or random tokens make a target panic or violate an invariant.
     #[test]

@@ -197,14 +197,14 @@ fn every_text_has_a_place() {
         ["npm", "nuget", "pypi", "maven", "gem", "composer", "cpan", "opam", "rpm", "docker"]
     {
         let ecosystem: AnyEcosystem = serde_json::from_value(name.into()).unwrap();
-        for a in &odd {
-            for b in &odd {
-                let order = compare(&ecosystem, a, b);
-                assert_eq!(order, compare(&ecosystem, b, a).reverse(), "{name}: {a:?} and {b:?}");
-                for c in &odd {
-                    let other = compare(&ecosystem, b, c);
+        let row = |a: &&str| odd.iter().map(|b| compare(&ecosystem, a, b)).collect();
+        let orders: Vec<Vec<Ordering>> = odd.iter().map(row).collect();
+        for (a, of_a) in odd.iter().zip(&orders) {
+            for ((b, of_b), order) in odd.iter().zip(&orders).zip(of_a) {
+                let reverse = compare(&ecosystem, b, a).reverse();
+                assert_eq!(*order, reverse, "{name}: {a:?} and {b:?}");
+                for ((c, outer), other) in odd.iter().zip(of_a).zip(of_b) {
                     if order == other || order.is_eq() {
-                        let outer = compare(&ecosystem, a, c);
                         assert_eq!(outer, other, "{name}: {a:?}, {b:?}, {c:?}");
                     }
                 }

@@ -79,12 +79,16 @@ fn rows_are_sorted() {
 #[test]
 fn the_oldest_jobs_are_forgotten() {
     let mut jobs = list();
-    for number in 0..2 * MAX_ROWS {
+    let job = |number: usize| {
         let at = format!("2027-01-01T00:00:00.{number:06}Z");
-        let new = json!({"job_id": format!("n{number}"), "created_at": at, "status": "pending"});
-        jobs.listed(Ok(&json!({"jobs": [new]})));
+        json!({"job_id": format!("n{number}"), "created_at": at, "status": "pending"})
+    };
+    let many: Vec<_> = (0..MAX_ROWS).map(job).collect();
+    jobs.listed(Ok(&json!({ "jobs": many })));
+    for number in MAX_ROWS..MAX_ROWS + 20 {
+        jobs.listed(Ok(&json!({ "jobs": [job(number)] })));
     }
     assert_eq!(jobs.rows.len(), MAX_ROWS);
-    assert_eq!(order(&jobs)[0], format!("n{}", 2 * MAX_ROWS - 1));
+    assert_eq!(order(&jobs)[0], format!("n{}", MAX_ROWS + 19));
     assert!(jobs.order().len() <= PER_PAGE);
 }
