@@ -1,5 +1,5 @@
 //! Expands `${…}` expressions, by Maven's "Model Interpolation". Expressions of build scripts are
-//! converted to the same form.
+//! converted to the same form; there, `${name?:default}` is the default if the name is unknown.
 //!
 //! Input: a text, and a lookup of names. Output: the text with every expression replaced, or the first
 //! expression that is unknown. Invariants: values may contain expressions; however they refer to each
@@ -62,8 +62,14 @@ fn append<'a>(
         };
         let unknown = || Unknown(name.to_owned());
         *steps = steps.checked_sub(1).ok_or_else(unknown)?;
-        let value = lookup(name.trim()).ok_or_else(unknown)?;
-        append(marks, value, lookup, steps, out).map_err(|_| unknown())?;
+        let (plain, default) = match name.split_once("?:") {
+            Some((plain, default)) => (plain, Some(default)),
+            None => (name, None),
+        };
+        match lookup(plain.trim()) {
+            Some(value) => append(marks, value, lookup, steps, out).map_err(|_| unknown())?,
+            None => push(out, default.ok_or_else(unknown)?).ok_or_else(too_long)?,
+        }
         rest = tail;
     }
     push(out, rest).ok_or_else(too_long)
@@ -94,6 +100,7 @@ mod tests {
         check("plain", Ok("plain"));
         check("${b}-${ a }", Ok("1.2-1"));
         check("$a {b} $", Ok("$a {b} $"));
+        check("${a?:7}-${missing?:8}", Ok("1-8"));
     }
 
     #[test]

@@ -99,14 +99,19 @@ impl<'b> Names<'b> {
         let own = self.own.look_up(&name).into_iter();
         let around = self.around.iter().filter_map(|folder| folder.names.get(name.as_str()));
         let mut all = own.chain(around.map(|constant| constant.0));
-        // `val x = property("x")` defines no value.
-        all.find(|definition| definition.text().is_none_or(|value| !is_reference_to(value, &name)))?
-            .text()
+        // `val x = property("x")` defines no value, and `val x = findProperty("x") ?: "1"` the last one.
+        let mut default = None;
+        let found = all.find(|definition| {
+            let own = definition.text().and_then(|value| reference_to(value, &name));
+            default = default.or(own.flatten());
+            own.is_none()
+        });
+        found.map_or(default, Definition::text)
     }
 
     /// The entries of a version catalog for a path: `libs.guava`, `libs.bundles.web`.
     pub(super) fn libraries(&self, path: &str) -> Option<&'b [Library]> {
-        let (catalog, path) = path.split_once('.')?;
+        let (catalog, path) = of_root(path).split_once('.')?;
         let alias = accessor(path);
         self.around
             .iter()
@@ -116,9 +121,16 @@ impl<'b> Names<'b> {
 
     /// Whether a path begins with the name of a version catalog.
     pub(super) fn is_of_catalog(&self, path: &str) -> bool {
+        let path = of_root(path);
         let catalog = path.split('.').next().unwrap_or(path);
         catalog == "libs" || self.around.iter().any(|folder| folder.catalogs.contains_key(catalog))
     }
+}
+
+/// A path without the project that it begins with: `rootProject.libs.guava`.
+fn of_root(path: &str) -> &str {
+    let inner = ["rootProject.", "project."].iter().find_map(|owner| path.strip_prefix(owner));
+    inner.unwrap_or(path)
 }
 
 /// The path by which scripts name an entry of a catalog: dashes and underscores become dots. A lookup by
@@ -135,9 +147,14 @@ pub(super) fn accessor(alias: &str) -> String {
     alias.replace(['-', '_'], ".")
 }
 
-fn is_reference_to(value: &str, name: &str) -> bool {
-    let inner = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-    inner.is_some_and(|inner| plain_name(inner) == name)
+/// Whether a value is the name itself, and the default that it has then.
+fn reference_to<'v>(value: &'v str, name: &str) -> Option<Option<&'v str>> {
+    let inner = value.strip_prefix("${")?.strip_suffix('}')?;
+    let (inner, default) = match inner.split_once("?:") {
+        Some((inner, default)) => (inner, Some(default)),
+        None => (inner, None),
+    };
+    (plain_name(inner) == name).then_some(default)
 }
 
 /// The rank of the versions of catalogs.

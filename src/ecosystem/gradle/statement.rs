@@ -73,6 +73,9 @@ const KEYWORDS: [&str; 20] = [
     "println", "exclude", "apply", "import", "because", "version", "listOf", "setOf",
 ];
 
+/// The keys of a map that names a module.
+const PARTS: [&str; 6] = ["group", "name", "version", "classifier", "ext", "configuration"];
+
 /// Calls that do not return a module of a repository.
 const LOCAL: [&str; 11] = [
     "project",
@@ -186,7 +189,9 @@ impl Arguments<'_, '_> {
         }
         let line = tokens.line(at);
         let is_named = matches!(tokens.mark(at + 1), Some(':' | '='));
-        if let Some(name) = tokens.word(at).filter(|_| is_named) {
+        // Groovy permits keys in quotes.
+        let quoted = || tokens.text(at).filter(|key| PARTS.contains(key));
+        if let Some(name) = tokens.word(at).or_else(quoted).filter(|_| is_named) {
             return self.named(name, at, line);
         }
         if let Some(name) = tokens.word(at).filter(|_| tokens.is_mark(at + 1, '(')) {

@@ -87,6 +87,9 @@ impl Reader<'_, '_, '_, '_> {
                     is_requiring |= self.open.len() < ignored_at;
                 }
                 Some(',') => is_requiring |= self.open.len() <= ignored_at,
+                None if tokens.ends_line(at) => {
+                    is_requiring |= self.open.len() <= ignored_at && ends_statement(tokens, at);
+                }
                 // `key += …`, `key := …`: the key determines whether modules are required.
                 Some('=')
                     if matches!(
@@ -290,6 +293,14 @@ fn cross(signs: usize) -> Cross {
         2 => Cross::Scala,
         _ => Cross::Platform,
     }
+}
+
+/// Whether the line end at this index ends a statement, by "Newline Characters" of Scala's specification: the
+/// line before it is complete, and the next one does not continue it.
+fn ends_statement(tokens: &Tokens<'_>, at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|offset| tokens.mark(offset));
+    let next = tokens.mark(tokens.skip_lines(at));
+    matches!(before, None | Some(')' | ']' | '}')) && !matches!(next, Some('%' | '.'))
 }
 
 /// The number of `%` at this index.

@@ -8,7 +8,7 @@
 //!
 //! Invariants: a name with two different values has no value.
 
-use super::{Token, Tokens};
+use super::{Token, Tokens, defaults};
 use std::{collections::HashMap, ops::Range};
 
 /// Longest name and value in bytes.
@@ -138,10 +138,8 @@ pub(crate) fn ends_of_list(tokens: &Tokens<'_>, at: usize) -> Option<[String; 2]
 }
 
 fn operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
-    if let Some(wrapped) = wrapped(tokens, at) {
-        return Some(wrapped);
-    }
-    plain_operand(tokens, at)
+    let special = wrapped(tokens, at).or_else(|| defaults::read(tokens, at));
+    special.or_else(|| plain_operand(tokens, at))
 }
 
 /// The module in a call of a method of Gradle that returns it: `platform("g:a:v")`,
@@ -189,7 +187,7 @@ fn is_platform(tokens: &Tokens<'_>, at: usize) -> bool {
     name.is_some_and(|name| matches!(name, "platform" | "enforcedPlatform"))
 }
 
-fn plain_operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
+pub(super) fn plain_operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     if let Some(text) = tokens.text(at) {
         return Some((text.to_owned(), at + 1));
     }
@@ -305,6 +303,7 @@ impl<'a> Reader<'_, 'a> {
             return;
         }
         let Some((value, end)) = value(tokens, at + 1) else { return };
+        let end = defaults::behind_cast(tokens, end);
         if !(tokens.ends_line(end) || matches!(tokens.mark(end), Some(';' | '}'))) {
             return;
         }

@@ -5,6 +5,7 @@
 //! ever run; an invalid script still has tokens.
 
 mod constants;
+mod defaults;
 mod dialect;
 mod lexer;
 #[cfg(test)]
