@@ -1,5 +1,5 @@
-//! Files that are known by their content, whatever their names: Kubernetes manifests, compose files, and parts of the
-//! pipelines of GitLab and Azure.
+//! Files that are known by their content, whatever their names: Kubernetes manifests, compose files, parts of the
+//! pipelines of GitLab and Azure, and conda environments.
 //!
 //! Input: any YAML or JSON file that no other parser wants; JSON is read as YAML. Output: what the reader of the format
 //! finds in it.
@@ -12,7 +12,7 @@
 use super::{
     Findings, Parser, SourceFile, ci,
     collect::Collector,
-    container,
+    conda, container,
     image::Images,
     path::{file_name, yaml_stem},
     text,
@@ -20,9 +20,9 @@ use super::{
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
-/// Words of which a compose file or a pipeline has at least one. Most files are something else, and are not
+/// Words of which a compose file, a pipeline or an environment has at least one. Most files are something else, and are not
 /// worth parsing.
-const HINTS: [&str; 5] = [" script:", "services:", "task:", "job:", "container:"];
+const HINTS: [&str; 6] = [" script:", "services:", "task:", "job:", "container:", "\nchannels:"];
 
 /// Reads Kubernetes manifests, and the other formats that are known by their content.
 #[derive(Debug)]
@@ -43,7 +43,8 @@ impl Parser for KubernetesManifest {
         let is_kustomization = yaml_stem(file.path).as_deref() == Some("kustomization");
         let may_be_manifest = text.contains("apiVersion") && text.contains("kind");
         let is_yaml = !is_json(file.path);
-        let may_be_other = is_yaml && HINTS.iter().any(|hint| text.contains(hint));
+        let may_be_other = is_yaml
+            && (HINTS.iter().any(|hint| text.contains(hint)) || text.starts_with("channels:"));
         if !(is_kustomization || may_be_manifest || may_be_other) {
             return found.finish();
         }
@@ -66,6 +67,7 @@ impl Parser for KubernetesManifest {
             }
             Some(Other::GitLab) => ci::walk_pipeline(&tree, &mut found),
             Some(Other::Azure) => ci::walk_azure(&tree, &mut found),
+            Some(Other::Conda) => return conda::read_environment(&text, file),
             None => {
                 let mut images = Images::default();
                 container::read_manifests(manifests.into_iter(), &mut images, &mut found);
@@ -87,6 +89,7 @@ enum Other {
     Compose,
     GitLab,
     Azure,
+    Conda,
 }
 
 impl Other {
@@ -96,8 +99,10 @@ impl Other {
             Some(Self::Compose)
         } else if is(ci::is_pipeline) {
             Some(Self::GitLab)
+        } else if is(ci::is_azure_pipeline) {
+            Some(Self::Azure)
         } else {
-            is(ci::is_azure_pipeline).then_some(Self::Azure)
+            is(conda::is_environment).then_some(Self::Conda)
         }
     }
 }
@@ -127,6 +132,8 @@ mod tests {
             "services:\n  App\\Kite: {class: Kite, image: a:1}\nparameters: {}\n",
             "services:\n  App\\Kite: {arguments: [a]}\n",
             "jobs:\n- name: a plan of Concourse\n  plan: [{task: a, container: b:1}]\n",
+            "x: 1\nchannels: [a]\ndependencies: {a: 1}\n",
+            "x: 1\nchannels: {a: 1}\ndependencies: [a]\n",
             "steps:\n- {task: name without a version, container: a:1}\n",
         ] {
             let file = SourceFile::alone("a.yaml", text.as_bytes());

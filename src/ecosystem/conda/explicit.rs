@@ -17,7 +17,23 @@ use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 /// The line before the addresses.
 const BEGIN: &str = "@EXPLICIT";
 
-/// Reads `conda-linux-64.lock`, `explicit.txt` and `spec-file.txt`.
+/// The platforms of conda, because such a file is for one: conda-lock's `--filename-template` and the manual name
+/// them in the file's name.
+const PLATFORMS: [&str; 10] = [
+    "linux-32",
+    "linux-64",
+    "linux-aarch64",
+    "linux-armv6l",
+    "linux-armv7l",
+    "linux-ppc64le",
+    "osx-64",
+    "osx-arm64",
+    "win-64",
+    "win-arm64",
+];
+
+/// Reads `conda-linux-64.lock`, `explicit.txt`, `spec-file.txt`, and files that are named by a platform, such as
+/// `py312-linux-64.lock` and `spec-linux-64.txt`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct CondaExplicit;
 
@@ -32,8 +48,10 @@ impl Parser for CondaExplicit {
 
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
+        let stem = file.strip_suffix(".lock").or_else(|| file.strip_suffix(".txt"));
         file.starts_with("conda-") && file.ends_with(".lock")
             || matches!(file, "explicit.txt" | "spec-file.txt")
+            || stem.is_some_and(|stem| PLATFORMS.iter().any(|platform| stem.ends_with(platform)))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

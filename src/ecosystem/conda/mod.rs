@@ -29,6 +29,7 @@ use super::{
     collect::{Added, Collector, Declared},
     path::file_name,
     python, text,
+    yaml::Node,
 };
 use crate::model::{
     ecosystem::Ecosystem,
@@ -63,38 +64,51 @@ impl Parser for CondaEnvironment {
         let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
             return false;
         };
-        // `conda-lock.yml` has another format; `meta.yaml` and `conda_build_config.yaml` are recipes.
-        let is_other = stem.ends_with("lock") || stem.contains("build") || stem.contains("forge");
+        // `conda-lock.yml` has another format, unlike the environments that conda-lock writes for one platform
+        // (`conda-linux-64.lock.yml`); `meta.yaml` and `conda_build_config.yaml` are recipes.
+        let is_recipe = matches!(stem, "conda_build_config" | "conda-forge" | "conda-build");
+        let is_other = stem.ends_with("conda-lock") || is_recipe;
         let words: Vec<_> = stem.split(['-', '_', '.']).collect();
         let named = ["environment", "conda", "condaenv"].iter().any(|word| words.contains(word));
         named && !is_other
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Conda, Source::Manifest);
-        let text = text::decode(file.bytes);
-        let exported = text.lines().any(|line| line.starts_with("prefix:"));
-        let declared = Declared {
-            direct: (!exported).then_some(true),
-            scope: Some(scope_of_file(file.path)),
-            ..Declared::default()
-        };
-        let mut reader = Reader {
-            declared,
-            lists: Vec::new(),
-            in_brackets: false,
-            understood: false,
-            found: &mut found,
-        };
-        for (number, line) in (1_u32..).zip(text.lines()) {
-            reader.declared.line = number;
-            reader.line(without_comment(line).trim_end());
-        }
-        if !reader.understood && found.has_warnings() {
-            return found.unreadable();
-        }
-        found.finish()
+        read_environment(&text::decode(file.bytes), file)
     }
+}
+
+/// Whether a document is an environment, whatever the name of its file: it lists channels and packages.
+pub(super) fn is_environment(document: Node<'_, '_>) -> bool {
+    let is_list =
+        |key: &str| document.get(key).is_some_and(|node| node.elements().next().is_some());
+    is_list("channels") && is_list("dependencies")
+}
+
+/// Reads the text of an environment.
+pub(super) fn read_environment(text: &str, file: SourceFile<'_>) -> Findings {
+    let mut found = Collector::new(file, Ecosystem::Conda, Source::Manifest);
+    let exported = text.lines().any(|line| line.starts_with("prefix:"));
+    let declared = Declared {
+        direct: (!exported).then_some(true),
+        scope: Some(scope_of_file(file.path)),
+        ..Declared::default()
+    };
+    let mut reader = Reader {
+        declared,
+        lists: Vec::new(),
+        in_brackets: false,
+        understood: false,
+        found: &mut found,
+    };
+    for (number, line) in (1_u32..).zip(text.lines()) {
+        reader.declared.line = number;
+        reader.line(without_comment(line).trim_end());
+    }
+    if !reader.understood && found.has_warnings() {
+        return found.unreadable();
+    }
+    found.finish()
 }
 
 fn scope_of_file(path: &str) -> Scope {
@@ -255,11 +269,16 @@ mod tests {
             "conda-linux.yml",
             "my_conda.yml",
             "environment_gpu.yml",
+            "environment.lock.yml",
+            "conda-linux-64.lock.yml",
+            "environment-condalock.yml",
+            "environment-build.yml",
         ] {
             assert!(CondaEnvironment.wants(path), "{path}");
         }
         for path in [
             "conda-lock.yml",
+            "gpu.conda-lock.yml",
             "conda_build_config.yaml",
             "conda-forge.yml",
             "meta.yaml",
