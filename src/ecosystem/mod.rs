@@ -154,6 +154,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &ruby::Gemfile,
     &ruby::Gemspec,
     &gradle::GradleLock,
+    &gradle::NebulaLock,
     &gradle::VersionCatalog,
     &gradle::VerificationMetadata,
     &maven::MavenInstall,

@@ -1,5 +1,5 @@
 //! `gradle.lockfile`, `buildscript-gradle.lockfile` and `settings-gradle.lockfile`, by "Locking Versions"
-//! of Gradle's manual, and the files of `gradle/dependency-locks` of Gradle before 7.
+//! of Gradle's manual, files with such names (a build may set `lockFile`), and the files of `gradle/dependency-locks` of Gradle before 7.
 //!
 //! Input: a line for each module, with the configurations that resolved it. Output: each module, with the
 //! strongest scope of its configurations. Invariants: a lock file does not state what is direct; `empty=`
@@ -31,7 +31,8 @@ impl Parser for GradleLock {
         matches!(
             file,
             "gradle.lockfile" | "buildscript-gradle.lockfile" | "settings-gradle.lockfile"
-        ) || (file.ends_with(".lockfile") && is_of_one_configuration(path))
+        ) || (file.ends_with(".lockfile")
+            && (file.contains("gradle") || is_of_one_configuration(path)))
     }
 
     /// A build may declare a module in a catalog or in another project, so a module that the manifests
@@ -82,7 +83,7 @@ fn is_of_one_configuration(path: &str) -> bool {
 }
 
 /// The scope of a resolved (not declared) configuration: `testRuntimeClasspath`.
-fn scope(configuration: &str) -> Option<Scope> {
+pub(super) fn scope(configuration: &str) -> Option<Scope> {
     let name = configuration.trim();
     let lower = name.to_ascii_lowercase();
     match lower.strip_suffix("classpath") {
@@ -106,6 +107,7 @@ mod tests {
             "a/buildscript-gradle.lockfile",
             "settings-gradle.lockfile",
             "gradle/dependency-locks/compileClasspath.lockfile",
+            "locks/gradle-debug.lockfile",
         ] {
             assert!(GradleLock.wants(path), "{path}");
         }
