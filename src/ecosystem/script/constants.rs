@@ -2,7 +2,7 @@
 //!
 //! Input: the tokens of a Groovy, Kotlin or Scala script. Output: the values of the names that the
 //! script defines literally: `def x = "1"`, `val x = "1"`, `ext { x = "1" }`, `ext.x = "1"`,
-//! `extra["x"] = "1"`, `val x by extra("1")`, `set("x", "1")`, `versions = [x: "1"]`,
+//! `extra["x"] = "1"`, `val x by extra("1")`, `set("x", "1")`, `versions = [x: "1"]`, `versions += [x: "1"]`,
 //! `object V { val x = "1" }`, `val V = new { val x = "1" }`, and concatenations of these. `val x = platform("g:a:v")`
 //! also defines `x.platform`.
 //!
@@ -250,7 +250,9 @@ impl<'a> Reader<'_, 'a> {
     fn name_before(&self, at: usize) -> Option<&'a str> {
         let before = at.checked_sub(1)?;
         if self.tokens.is_mark(before, '=') {
-            return self.tokens.word(before.checked_sub(1)?);
+            // `x += [`
+            let adds = before.checked_sub(1).is_some_and(|sign| self.tokens.is_mark(sign, '+'));
+            return self.tokens.word(before.checked_sub(1 + usize::from(adds))?);
         }
         // A map within a map.
         if self.tokens.is_mark(before, ':') && self.open.last().is_some_and(|frame| frame.0 == '[')
@@ -308,12 +310,7 @@ impl<'a> Reader<'_, 'a> {
             return;
         }
         if tokens.is_mark(before, ']') {
-            let key =
-                before.checked_sub(1).and_then(|offset| tokens.text(offset)).map(str::to_owned);
-            if let Some(key) = key {
-                self.insert(&key, &value);
-            }
-            return;
+            return self.assigned_entry(before, &value);
         }
         let Some(name) = self.name_of(before) else { return };
         if is_platform(tokens, at + 1) {
@@ -323,6 +320,17 @@ impl<'a> Reader<'_, 'a> {
         match path.and_then(|offset| tokens.word(offset)) {
             Some(outer) => self.constants.insert(&plain_name(&format!("{outer}.{name}")), &value),
             None => self.insert(name, &value),
+        }
+    }
+
+    /// `extra["name"] = value`, `versions["name"] = value`; the bracket is at `close`.
+    fn assigned_entry(&mut self, close: usize, value: &str) {
+        let (tokens, at) = (self.tokens, close.saturating_sub(1));
+        let Some(key) = tokens.text(at).map(str::to_owned) else { return };
+        let outer = at.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, '['));
+        match outer.and_then(|offset| tokens.word(offset)).filter(|word| !HOLDERS.contains(word)) {
+            Some(outer) => self.constants.insert(&plain_name(&format!("{outer}.{key}")), value),
+            None => self.insert(&key, value),
         }
     }
 
