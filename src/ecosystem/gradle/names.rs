@@ -103,15 +103,37 @@ impl<'b> Names<'b> {
         let mut default = None;
         let found = all.find(|definition| {
             let own = definition.text().and_then(|value| reference_to(value, &name));
-            default = default.or(own.flatten());
+            default = default.or(own.filter(|default| !default.is_empty()));
             own.is_none()
         });
-        found.map_or(default, Definition::text)
+        match found {
+            Some(found) => found.text(),
+            None => default.or_else(|| self.part_of_library(&name)),
+        }
+    }
+
+    /// A part of an entry of a catalog: `libs.guava.get().module`, `libs.guava.get().version`.
+    fn part_of_library(&self, path: &str) -> Option<&'b str> {
+        let (path, part) = path.rsplit_once('.')?;
+        if !matches!(part, "module" | "group" | "name" | "version" | "getVersion")
+            || !self.is_of_catalog(path)
+        {
+            return None;
+        }
+        let [library] = self.libraries(path)? else { return None };
+        let (group, name) = library.name.split_once(':')?;
+        match part {
+            "module" => Some(&library.name),
+            "group" => Some(group),
+            "name" => Some(name),
+            _ => library.version.as_deref(),
+        }
     }
 
     /// The entries of a version catalog for a path: `libs.guava`, `libs.bundles.web`.
     pub(super) fn libraries(&self, path: &str) -> Option<&'b [Library]> {
         let (catalog, path) = of_root(path).split_once('.')?;
+        let catalog = self.catalog(catalog);
         let alias = accessor(path);
         self.around
             .iter()
@@ -119,10 +141,22 @@ impl<'b> Names<'b> {
             .map(Vec::as_slice)
     }
 
+    /// The name of a catalog, which may have another name: `ext.libraries = libs`.
+    fn catalog<'n>(&self, name: &'n str) -> &'n str
+    where
+        'b: 'n,
+    {
+        let own = self.own.look_up(name).into_iter();
+        let around = self.around.iter().filter_map(|folder| folder.names.get(name));
+        let value = own.chain(around.map(|constant| constant.0)).next().and_then(Definition::text);
+        let other = value.and_then(|value| value.strip_prefix("${")?.strip_suffix('}'));
+        other.filter(|other| !other.contains('.')).unwrap_or(name)
+    }
+
     /// Whether a path begins with the name of a version catalog.
     pub(super) fn is_of_catalog(&self, path: &str) -> bool {
         let path = of_root(path);
-        let catalog = path.split('.').next().unwrap_or(path);
+        let catalog = self.catalog(path.split('.').next().unwrap_or(path));
         catalog == "libs" || self.around.iter().any(|folder| folder.catalogs.contains_key(catalog))
     }
 }
@@ -147,13 +181,10 @@ pub(super) fn accessor(alias: &str) -> String {
     alias.replace(['-', '_'], ".")
 }
 
-/// Whether a value is the name itself, and the default that it has then.
-fn reference_to<'v>(value: &'v str, name: &str) -> Option<Option<&'v str>> {
+/// If a value is the name itself, the default that it has then, or an empty text.
+fn reference_to<'v>(value: &'v str, name: &str) -> Option<&'v str> {
     let inner = value.strip_prefix("${")?.strip_suffix('}')?;
-    let (inner, default) = match inner.split_once("?:") {
-        Some((inner, default)) => (inner, Some(default)),
-        None => (inner, None),
-    };
+    let (inner, default) = inner.split_once("?:").unwrap_or((inner, ""));
     (plain_name(inner) == name).then_some(default)
 }
 

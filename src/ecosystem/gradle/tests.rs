@@ -60,6 +60,24 @@ fn references_to_a_catalog_are_resolved() {
 }
 
 #[test]
+fn catalogs_have_other_names_and_entries_have_parts() {
+    let root = "ext {\n    libraries = libs\n}\n";
+    let script = "dependencies {\nimplementation libraries.ktor.core\napi rootProject.libs.ktor.core\n\
+                  api \"${libs.ktor.core.get().module}:${libs.ktor.core.get().version}:tests\"\n}\n";
+    check(
+        &[("build.gradle", root), ("app/build.gradle", script), CATALOG],
+        &[
+            "io.ktor:core 2.3.4 app/build.gradle:2",
+            "io.ktor:core 2.3.4 app/build.gradle:3",
+            "io.ktor:core 2.3.4 app/build.gradle:4",
+            "io.ktor:core 2.3.4 gradle/libs.versions.toml:4",
+            "io.ktor:netty 2.3.5 gradle/libs.versions.toml:5",
+            "x.shadow:x.shadow.gradle.plugin 8.1 gradle/libs.versions.toml:9",
+        ],
+    );
+}
+
+#[test]
 fn names_of_the_folders_above_are_known() {
     check(
         &[

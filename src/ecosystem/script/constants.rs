@@ -8,24 +8,20 @@
 //!
 //! Invariants: a name with two different values has no value.
 
-use super::{Token, Tokens, defaults};
-use std::{collections::HashMap, ops::Range};
+use super::{
+    Token, Tokens, defaults,
+    wrappers::{is_platform, wrapped},
+};
+use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 /// Longest name and value in bytes.
 const MAX_VALUE: usize = 300;
 
 /// Depth of nested objects and maps.
-const MAX_DEPTH: usize = 4;
+pub(super) const MAX_DEPTH: usize = 4;
 
 /// Constructors of lists.
 const LISTS: [&str; 5] = ["Seq", "List", "Vector", "IndexedSeq", "Set"];
-
-/// Methods of Gradle that return the module in their argument: `dependencies.create("g:a:v")`.
-const WRAPPERS: [&str; 6] =
-    ["create", "platform", "enforcedPlatform", "module", "testFixtures", "variantOf"];
-
-/// Names in a path that leads to such a method.
-const MAX_NAMES: usize = 16;
 
 /// Objects and functions of Gradle that hold or wrap names.
 const HOLDERS: [&str; 10] = [
@@ -142,51 +138,6 @@ fn operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     special.or_else(|| plain_operand(tokens, at))
 }
 
-/// The module in a call of a method of Gradle that returns it: `platform("g:a:v")`,
-/// `dependencies.enforcedPlatform(libs.bom)`, `variantOf(libs.a) { … }`, `testFixtures 'g:a:v'`.
-fn wrapped(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
-    let mut inner = at;
-    let mut outermost = None;
-    for _ in 0..MAX_DEPTH {
-        let Some(arguments) = arguments_of_wrapper(tokens, inner) else { break };
-        outermost.get_or_insert(arguments);
-        inner = arguments + usize::from(tokens.is_mark(arguments, '('));
-    }
-    let outermost = outermost?;
-    let (value, end) = plain_operand(tokens, inner)?;
-    // Other methods have these names too: `tasks.create("x")`.
-    if tokens.text(inner).is_some() && !value.contains([':', '$']) {
-        return None;
-    }
-    if !tokens.is_mark(outermost, '(') {
-        return Some((value, end));
-    }
-    let behind = tokens.behind_bracket(outermost);
-    let behind = if tokens.is_mark(behind, '{') { tokens.behind_bracket(behind) } else { behind };
-    Some((value, behind))
-}
-
-/// The index behind the name of a method in [`WRAPPERS`] that is called at `at`.
-pub(crate) fn arguments_of_wrapper(tokens: &Tokens<'_>, at: usize) -> Option<usize> {
-    let mut name_at = at;
-    // Bounded, because a longer path would be searched again from each of its parts.
-    while name_at < at + 2 * MAX_NAMES
-        && tokens.word(name_at).is_some()
-        && tokens.is_mark(name_at + 1, '.')
-    {
-        name_at += 2;
-    }
-    let is_called = tokens.is_mark(name_at + 1, '(') || tokens.text(name_at + 1).is_some();
-    (is_called && WRAPPERS.contains(&tokens.word(name_at)?)).then_some(name_at + 1)
-}
-
-/// Whether the call at `at` is one of `platform` or `enforcedPlatform`.
-fn is_platform(tokens: &Tokens<'_>, at: usize) -> bool {
-    let name = arguments_of_wrapper(tokens, at).and_then(|arguments| arguments.checked_sub(1));
-    let name = name.and_then(|name| tokens.word(name));
-    name.is_some_and(|name| matches!(name, "platform" | "enforcedPlatform"))
-}
-
 pub(super) fn plain_operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     if let Some(text) = tokens.text(at) {
         return Some((text.to_owned(), at + 1));
@@ -275,6 +226,7 @@ impl<'a> Reader<'_, 'a> {
         if name.len() > MAX_VALUE || value.len() > MAX_VALUE {
             return;
         }
+        let value = &*self.within(value);
         let mut path = name.to_owned();
         // Within nested objects and maps, outer names may be omitted in references.
         let named = self.open.iter().rev().map_while(|(_, outer)| *outer).take(MAX_DEPTH);
@@ -289,6 +241,30 @@ impl<'a> Reader<'_, 'a> {
         if self.open.last().is_none_or(|(bracket, outer)| outer.is_none() || *bracket == '{') {
             self.constants.insert(name, value);
         }
+    }
+
+    /// A value with the names that its own object or map defines: other objects may define them too.
+    fn within<'v>(&self, value: &'v str) -> Cow<'v, str> {
+        let named = self.open.iter().rev().map_while(|(_, outer)| *outer).take(MAX_DEPTH);
+        let mut path: Vec<&str> = named.collect();
+        path.reverse();
+        let outer = path.join(".");
+        if path.is_empty() || outer.len() > MAX_VALUE || !value.contains("${") {
+            return Cow::Borrowed(value);
+        }
+        let get = |name: &str| {
+            let mut outer = Some(outer.as_str());
+            while let Some(path) = outer {
+                let own = self.constants.look_up(&format!("{path}.{}", plain_name(name)));
+                if own.is_some() {
+                    return own?.text().filter(|text| !text.contains("${"));
+                }
+                outer = path.rsplit_once('.').map(|(outer, _)| outer);
+            }
+            None
+        };
+        let expanded = crate::ecosystem::expression::expand(value, &get);
+        expanded.map_or(Cow::Borrowed(value), Cow::Owned)
     }
 
     /// `name = value`, `name: Type = value`, `ext.name = value`, `extra["name"] = value`.

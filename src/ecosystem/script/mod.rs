@@ -11,10 +11,10 @@ mod lexer;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod wrappers;
 
-pub(crate) use constants::{
-    Constants, Definition, arguments_of_wrapper, ends_of_list, plain_name, value,
-};
+pub(crate) use constants::{Constants, Definition, ends_of_list, plain_name, value};
 pub(crate) use dialect::Dialect;
 pub(crate) use lexer::tokens;
 pub(crate) use tokens::{Token, Tokens};
+pub(crate) use wrappers::arguments_of_wrapper;
