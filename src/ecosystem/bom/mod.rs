@@ -26,6 +26,34 @@ use super::{
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
+/// The members that take most of the values of a document and are not needed.
+const UNUSED: json::Ignored = json::Ignored {
+    depth: None,
+    names: &[
+        "annotations",
+        "attributionTexts",
+        "copyright",
+        "copyrightText",
+        "description",
+        "downloadLocation",
+        "evidence",
+        "externalReferences",
+        "files",
+        "filesAnalyzed",
+        "hasExtractedLicensingInfos",
+        "hasFiles",
+        "homepage",
+        "licenseConcluded",
+        "licenseInfoFromFiles",
+        "originator",
+        "packageVerificationCode",
+        "pedigree",
+        "snippets",
+        "supplier",
+        "vulnerabilities",
+    ],
+};
+
 /// Reads `CycloneDX` and SPDX documents in JSON; the content distinguishes them.
 #[derive(Debug)]
 pub(super) struct BomJson;
@@ -47,7 +75,7 @@ impl Parser for BomJson {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        json::read(file.bytes, collector(file), |root: &Node<'_>, found| {
+        json::read_without(file.bytes, UNUSED, collector(file), |root: &Node<'_>, found| {
             // GitHub's export wraps the document.
             let root = root.get("sbom").unwrap_or(root);
             if root.get("@graph").is_some() {

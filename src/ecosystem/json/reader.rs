@@ -17,10 +17,11 @@ const MAX_VALUES: usize = 1_000_000;
 /// Errors that are kept; a file of noise would give one for each byte.
 const MAX_ERRORS: usize = 20;
 
-/// Members that are read and dropped, so that they take no memory: these names in objects of this depth.
+/// Members that are read and dropped, so that they take no memory: these names in objects of this depth, or in
+/// all objects.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::ecosystem) struct Ignored {
-    pub(in crate::ecosystem) depth: u32,
+    pub(in crate::ecosystem) depth: Option<u32>,
     pub(in crate::ecosystem) names: &'static [&'static str],
 }
 
@@ -28,8 +29,9 @@ pub(in crate::ecosystem) struct Ignored {
 pub(super) fn parse<'a>(text: &'a str, ignored: Ignored, budget: &'a Budget) -> Document<'a> {
     budget.read(text.len());
     let errors = Vec::new();
+    let (at, line, objects, arrays, values, is_dropping) = (0, 1, 0, 0, 0, false);
     let mut reader =
-        Reader { text, at: 0, line: 1, objects: 0, arrays: 0, values: 0, ignored, errors, budget };
+        Reader { text, at, line, objects, arrays, values, ignored, is_dropping, errors, budget };
     reader.skip_space();
     let root = if reader.peek().is_some() {
         let root = reader.value();
@@ -56,6 +58,8 @@ struct Reader<'a> {
     /// The number of values that are kept.
     values: usize,
     ignored: Ignored,
+    /// Whether the value is inside an ignored member.
+    is_dropping: bool,
     errors: Vec<Error>,
     budget: &'a Budget,
 }
@@ -127,7 +131,9 @@ impl<'a> Reader<'a> {
     fn value(&mut self) -> Option<Node<'a>> {
         let line = self.line;
         if self.values >= MAX_VALUES {
-            self.error(format!("more than {MAX_VALUES} values; the rest is skipped"));
+            self.error(format!(
+                "more than {MAX_VALUES} values; the rest of the file is skipped, with its packages"
+            ));
             self.at = self.text.len();
             return None;
         }
@@ -135,7 +141,7 @@ impl<'a> Reader<'a> {
             self.at = self.text.len();
             return None;
         }
-        self.values += 1;
+        self.values += usize::from(!self.is_dropping);
         let value = match self.peek() {
             Some(b'{') => self.object()?,
             Some(b'[') => self.array()?,
@@ -198,7 +204,8 @@ impl<'a> Reader<'a> {
                         self.unexpected("`,`");
                     }
                     separated = false;
-                    members.extend(self.member());
+                    let member = self.member();
+                    members.extend(member.filter(|_| !self.is_dropping));
                 }
                 Some(b']') if self.arrays > 0 => {
                     self.unexpected("`}`");
@@ -232,13 +239,13 @@ impl<'a> Reader<'a> {
         }
         self.bump();
         self.skip_space();
-        let before = self.values;
-        let value = self.value()?;
         let Ignored { depth, names } = self.ignored;
-        if self.objects == depth && self.arrays == 0 && names.contains(&key.as_ref()) {
-            self.values = before;
-            return None;
-        }
+        let is_of_depth = depth.is_none_or(|depth| self.objects == depth && self.arrays == 0);
+        let (outer, is_ignored) = (self.is_dropping, is_of_depth && names.contains(&key.as_ref()));
+        self.is_dropping |= is_ignored;
+        let value = self.value();
+        self.is_dropping = outer;
+        let value = value.filter(|_| !is_ignored)?;
         Some(Member { key, line, value })
     }
 
@@ -273,7 +280,8 @@ impl<'a> Reader<'a> {
                         self.unexpected("`,`");
                     }
                     separated = false;
-                    elements.extend(self.value());
+                    let element = self.value();
+                    elements.extend(element.filter(|_| !self.is_dropping));
                 }
                 Some(_) => {
                     self.unexpected("a value");

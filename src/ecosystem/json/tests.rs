@@ -108,7 +108,10 @@ fn values_are_bounded_and_the_first_ones_are_kept() {
     let text = format!("{{\"a\": 1, \"b\": [{}", "[0],".repeat(600_000));
     let document = parse(&text, Ignored::default(), Budget::alone(1 << 24));
     assert_eq!(document.errors.len(), 1);
-    assert_eq!(document.errors[0].message, "more than 1000000 values; the rest is skipped");
+    assert_eq!(
+        document.errors[0].message,
+        "more than 1000000 values; the rest of the file is skipped, with its packages"
+    );
     let root = document.root.unwrap();
     assert_eq!(root.get("a").map(|member| &member.value), Some(&Value::Number("1")));
     let Some(Value::Array(elements)) = root.get("b").map(|member| &member.value) else { panic!() };
@@ -119,10 +122,20 @@ fn values_are_bounded_and_the_first_ones_are_kept() {
 #[test]
 fn members_are_ignored_by_depth_and_name() {
     let text = r#"{"a": 1, "b": {"a": [{"c": 2}], "c": {"a": 3}}, "d": [{"a": 4}]}"#;
-    let ignored = Ignored { depth: 2, names: &["a"] };
+    let ignored = Ignored { depth: Some(2), names: &["a"] };
     let document = parse(text, ignored, Budget::alone(1 << 24));
     let shown = document.root.as_ref().map(show).unwrap();
     assert_eq!(shown, "{a:1,b:{c:{a:3}},d:[{a:4}]}");
+    assert!(document.errors.is_empty());
+}
+
+/// Fails if ignored members count towards the values that are kept.
+#[test]
+fn ignored_members_are_read_past_the_limit() {
+    let text = format!("{{\"x\": [{{\"a\": [{}1]}}], \"b\": 2}}", "[0],".repeat(600_000));
+    let ignored = Ignored { depth: None, names: &["a"] };
+    let document = parse(&text, ignored, Budget::alone(1 << 24));
+    assert_eq!(document.root.as_ref().map(show).as_deref(), Some("{x:[{}],b:2}"));
     assert!(document.errors.is_empty());
 }
 

@@ -51,7 +51,7 @@ impl Parser for PackageLock {
 
 /// The members of an entry that take most of the values of a lock file and are not needed.
 const UNUSED: json::Ignored = json::Ignored {
-    depth: 3,
+    depth: Some(3),
     names: &[
         "integrity",
         "license",
