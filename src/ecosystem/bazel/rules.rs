@@ -1,12 +1,13 @@
 //! The well-known rules and extensions of Bazel that fetch packages.
 //!
-//! Input: a call. Output: the archives of forges (`http_archive` of Bazel), repositories (`git_repository`), Maven
+//! Input: a call. Output: the archives that `http_archive` and others fetch, repositories (`git_repository`), Maven
 //! artifacts (`maven_install` and the `maven` extension of `rules_jvm_external`), Go modules (`go_repository` and the
 //! `go_deps` extension of Gazelle), crates (the `crate` extension of `rules_rust`), and images (`oci_pull` and the
 //! `oci` extension of `rules_oci`, `container_pull` of `rules_docker`).
 //!
-//! Decisions: an archive that no forge made has no known name and version, so it is not listed. Invariants: a call
-//! whose arguments are not literals gives nothing.
+//! Decisions: an archive that no forge made is a generic package with its address (`download_url`, by the purl
+//! specification). Its name and version are those in the name of the file, `zlib-1.3.1.tar.gz`; where the file has
+//! no name, that of the rule. Invariants: a call whose arguments are not literals gives nothing.
 
 use super::starlark::{Arguments, Call, Program};
 use crate::ecosystem::{
@@ -14,6 +15,7 @@ use crate::ecosystem::{
     git_reference,
     git_source::GitSource,
     image::Images,
+    purl::{self, Parts},
     text, version,
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
@@ -126,8 +128,54 @@ fn archive(
     if let Some((source, reference)) = archive {
         let (version, specifier) = git_reference::split(reference);
         let _ = source.add(Declared { version, specifier, ..declared }, found);
+        return;
     }
+    // Mirrors come first, and have the address of the origin in their path.
+    let is_origin =
+        |url: &&str| !url.contains("://mirror.") && !url.contains("storage.googleapis.com/");
+    let mut remote = urls.iter().map(|(url, _)| url.as_str()).filter(|url| url.starts_with("http"));
+    let Some(url) = remote.clone().find(is_origin).or_else(|| remote.next()) else { return };
+    let rule = arguments.get("name").and_then(|at| program.text(at));
+    let (name, version) = name_and_version(url);
+    let Some(name) = name.or(rule.as_deref()) else { return };
+    let declared = Declared { name, version, ..declared };
+    let added = found.take_as(Ecosystem::Generic.into(), declared, |version| {
+        let qualifiers = &[("download_url", url)];
+        purl::write("generic", Parts { name, version, qualifiers, ..Parts::default() })
+    });
+    let digest = arguments.get("sha256").and_then(|at| program.text(at));
+    found.hash(added, digest.as_deref().unwrap_or_default());
 }
+
+/// The name and the version in an address: `https://zlib.net/zlib-1.3.1.tar.gz`, `https://h.example/kite/v1.0.zip`.
+fn name_and_version(url: &str) -> (Option<&str>, Option<&str>) {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = ARCHIVES.iter().find_map(|end| file.strip_suffix(end)).unwrap_or(file);
+    let is_version = |text: &str| {
+        let digits = text.strip_prefix('v').unwrap_or(text);
+        digits.starts_with(|character: char| character.is_ascii_digit()) && digits.contains('.')
+    };
+    if is_version(stem) {
+        return (None, Some(stem));
+    }
+    let splits = stem.match_indices(['-', '_']).map(|(at, _)| (stem.get(..at), stem.get(at + 1..)));
+    let mut parts = splits.filter_map(|(name, version)| Some((name?, version?)));
+    if let Some((name, version)) =
+        parts.find(|(name, version)| !name.is_empty() && is_version(version))
+    {
+        return (Some(name), Some(version));
+    }
+    // The version may be the folder.
+    let folder = folders.rsplit('/').next().filter(|folder| is_version(folder));
+    (Some(stem).filter(|stem| !stem.is_empty()), folder)
+}
+
+/// The extensions of archives.
+const ARCHIVES: [&str; 12] = [
+    ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tbz2", ".tar", ".zip", ".jar",
+    ".aar", ".gz",
+];
 
 /// `group:artifact`, `group:artifact:version`, `group:artifact:packaging:version` or
 /// `group:artifact:packaging:classifier:version`.
@@ -188,4 +236,28 @@ fn image(
         reference.extend(text(name).map(|text| format!("{mark}{text}")));
     }
     Images::default().add_or_warn(&reference, line, scope, found);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_names_and_versions() {
+        for (url, name, version) in [
+            ("https://zlib.net/zlib-1.3.1.tar.gz", Some("zlib"), Some("1.3.1")),
+            ("https://h.example/a/boost_1.84.0.tar.bz2", Some("boost"), Some("1.84.0")),
+            ("https://h.example/kite-lib-v2.0-rc.1.zip?x=1.0", Some("kite-lib"), Some("v2.0-rc.1")),
+            ("https://h.example/kite/v1.0.zip", None, Some("v1.0")),
+            ("https://h.example/kite/1.0/kite.jar", Some("kite"), Some("1.0")),
+            ("https://h.example/kite.tar.xz", Some("kite"), None),
+            (
+                "https://h.example/sqlite-amalgamation-3450000.zip",
+                Some("sqlite-amalgamation-3450000"),
+                None,
+            ),
+        ] {
+            assert_eq!(name_and_version(url), (name, version), "{url}");
+        }
+    }
 }
