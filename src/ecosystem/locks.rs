@@ -9,6 +9,7 @@
 use super::{
     budget::Budget,
     cargo, deep_parser_for,
+    npm::RushProjects,
     parser::Pairing,
     parser_for,
     path::{folder_of, upwards},
@@ -34,8 +35,9 @@ const NAMES_MODULES: Ecosystem = Ecosystem::Cpan;
 /// Completes the packages of all lock files.
 pub(super) fn complete(joining: &mut Joining<'_>) {
     let resolved: Resolved = joining.facts.take();
+    let rush: RushProjects = joining.facts.take();
     let Joining { packages, budget, .. } = joining;
-    let (manifests, chosen) = Manifests::of(packages, &resolved, budget);
+    let (manifests, chosen) = Manifests::of(packages, &resolved, &rush, budget);
     let mut pairings = Pairings::default();
     for package in packages.iter_mut().filter(|package| package.source == Source::Lockfile) {
         manifests.complete(package, &mut pairings);
@@ -63,7 +65,12 @@ type Key = (String, AnyEcosystem, &'static str);
 type Chosen = Vec<(usize, String)>;
 
 impl<'r> Manifests<'r> {
-    fn of<'p>(packages: &'p [Package], resolved: &'r Resolved, budget: &Budget) -> (Self, Chosen) {
+    fn of<'p>(
+        packages: &'p [Package],
+        resolved: &'r Resolved,
+        rush: &RushProjects,
+        budget: &Budget,
+    ) -> (Self, Chosen) {
         let mut locks: HashMap<(&'p str, &'p AnyEcosystem), BTreeSet<&str>> = HashMap::new();
         for package in packages.iter().filter(|package| package.source == Source::Lockfile) {
             let key = (folder_of(&package.file), &package.ecosystem);
@@ -73,9 +80,20 @@ impl<'r> Manifests<'r> {
                 files.insert(&package.file);
             }
         }
-        let of_rush = |key: &(&'p str, &'p AnyEcosystem)| Some(((rush_root(key.0)?, key.1), key.0));
+        // The lock file of a subspace of Rush is that of the projects of the subspace.
+        let of_rush = |key: &(&'p str, &'p AnyEcosystem)| {
+            let (root, subspace) = rush_root(key.0)?;
+            let is_of_all = subspace.is_none() || rush.is_empty();
+            is_of_all.then_some(((root, key.1), key.0))
+        };
         let of_rush: HashMap<(&str, &AnyEcosystem), &str> =
             locks.keys().filter_map(of_rush).collect();
+        let of_subspace = |key: &(&'p str, &'p AnyEcosystem)| {
+            let (root, subspace) = rush_root(key.0)?;
+            Some(((root, subspace?, key.1), key.0))
+        };
+        let of_subspace: HashMap<(&str, &str, &AnyEcosystem), &str> =
+            locks.keys().filter_map(of_subspace).collect();
         let mut manifests = Self { resolved, by_folder: HashMap::new(), by_purl: HashMap::new() };
         let mut chosen = Vec::new();
         // Cached, because many packages of a folder look for the same lock file.
@@ -95,7 +113,12 @@ impl<'r> Manifests<'r> {
                         let own = locks.contains_key(&key).then_some(folder);
                         own.or_else(|| of_rush.get(&key).copied())
                     };
-                    around.find_map(lock).unwrap_or(own)
+                    let place = rush.subspace_of(own);
+                    let own_lock = place.and_then(|(root, subspace)| {
+                        of_subspace.get(&(root, subspace, ecosystem)).copied()
+                    });
+                    let nearest = own_lock.or_else(|| around.find_map(lock));
+                    nearest.unwrap_or(own)
                 })
             } else {
                 own

@@ -68,18 +68,25 @@ impl Resolution {
 }
 
 /// The root of a repository of Rush, from the folder of its lock file, which is apart from the projects.
-pub(super) fn rush_root(folder: &str) -> Option<&str> {
-    let root = folder.strip_suffix("common/config/rush")?;
-    if root.is_empty() { Some(root) } else { root.strip_suffix('/') }
+/// With it the name of the subspace of the lock file.
+pub(super) fn rush_root(folder: &str) -> Option<(&str, Option<&str>)> {
+    let of_subspace = || {
+        let (above, subspace) = folder.rsplit_once('/')?;
+        Some((above.strip_suffix("common/config/subspaces")?, Some(subspace)))
+    };
+    let of_all = folder.strip_suffix("common/config/rush").map(|root| (root, None));
+    let (root, subspace) = of_all.or_else(of_subspace)?;
+    let root = if root.is_empty() { Some(root) } else { root.strip_suffix('/') };
+    Some((root?, subspace))
 }
 
 /// The folder that the folders in a lock file are relative to: that of the file, or the one where Rush installs.
 fn home_of(file: &str) -> Cow<'_, str> {
-    match rush_root(folder_of(file)) {
-        Some("") => Cow::Borrowed("common/temp"),
-        Some(root) => Cow::Owned(format!("{root}/common/temp")),
-        None => Cow::Borrowed(folder_of(file)),
-    }
+    let Some((root, subspace)) = rush_root(folder_of(file)) else {
+        return Cow::Borrowed(folder_of(file));
+    };
+    let segments = [Some(root).filter(|root| !root.is_empty()), Some("common/temp"), subspace];
+    Cow::Owned(segments.into_iter().flatten().collect::<Vec<_>>().join("/"))
 }
 
 /// The resolutions of one lock file.
@@ -235,6 +242,8 @@ mod tests {
         for (file, home) in [
             ("common/config/rush/pnpm-lock.yaml", "common/temp"),
             ("a/b/common/config/rush/pnpm-lock.yaml", "a/b/common/temp"),
+            ("common/config/subspaces/apps/pnpm-lock.yaml", "common/temp/apps"),
+            ("a/common/config/subspaces/apps/pnpm-lock.yaml", "a/common/temp/apps"),
             ("uncommon/config/rush/pnpm-lock.yaml", "uncommon/config/rush"),
             ("web/pnpm-lock.yaml", "web"),
         ] {

@@ -5,7 +5,10 @@
 //! them. Output: requirements with the range, and the real name, that the nearest catalog defines. Invariants:
 //! what a catalog does not define keeps its text and gets a warning; a catalog never refers to another one.
 
-use super::spec::{self, Spec};
+use super::{
+    rush::RushProjects,
+    spec::{self, Spec},
+};
 use crate::ecosystem::{
     collect::{Collector, MAX_NAME, MAX_VERSION},
     facts::{Fact, Facts},
@@ -88,9 +91,23 @@ impl Catalogs {
 
     /// Reads `catalog` and `catalogs` of a JSON file.
     pub(super) fn read_json(&mut self, of: &json::Node<'_>, found: &mut Collector<'_>) {
-        let named = of.get("catalogs").and_then(json::Node::members).unwrap_or_default();
+        self.read_members(of.get("catalog"), of.get("catalogs"), found);
+    }
+
+    /// Reads `globalCatalogs` of Rush's `pnpm-config.json`, which `globalCatalog` precedes.
+    pub(super) fn read_rush(&mut self, of: &json::Node<'_>, found: &mut Collector<'_>) {
+        self.read_members(of.get("globalCatalog"), of.get("globalCatalogs"), found);
+    }
+
+    fn read_members(
+        &mut self,
+        default: Option<&json::Node<'_>>,
+        named: Option<&json::Node<'_>>,
+        found: &mut Collector<'_>,
+    ) {
+        let named = named.and_then(json::Node::members).unwrap_or_default();
         let named = named.iter().map(|member| (member.key.as_ref(), &member.value));
-        let default = of.get("catalog").map(|catalog| (DEFAULT, catalog));
+        let default = default.map(|catalog| (DEFAULT, catalog));
         for (catalog, node) in default.into_iter().chain(named) {
             for entry in node.members().unwrap_or_default() {
                 if let Some(range) = entry.value.as_str() {
@@ -160,13 +177,18 @@ fn catalog_in(requirement: &str) -> Option<&str> {
 /// Gives requirements the ranges that their catalogs define.
 pub(in crate::ecosystem) fn resolve_catalogs(joining: &mut Joining<'_>) {
     let defined: Defined = joining.facts.take();
+    // The lock files need them later.
+    let rush = joining.facts.with(|rush: &mut RushProjects| rush.clone());
     let Joining { packages, warnings, budget, .. } = joining;
     let mut unknown = Vec::new();
     packages.retain_mut(|package| {
         let Some(catalog) = catalog_of(package) else { return true };
         let catalog = catalog.to_owned();
-        let folder = upwards(folder_of(&package.file))
-            .take_while(|folder| budget.read(folder.len() + 1))
+        let own = folder_of(&package.file);
+        let of_rush = rush.configuration_of(own).filter(|_| budget.read(own.len() + 1));
+        let of_rush = of_rush.iter().flatten().map(String::as_str);
+        let folder = of_rush
+            .chain(upwards(own).take_while(|folder| budget.read(folder.len() + 1)))
             .find(|folder| defined.folders.contains(*folder));
         let range = folder.and_then(|folder| {
             let key = (folder.to_owned(), catalog.clone(), package.name.clone());

@@ -15,6 +15,7 @@ mod manifest;
 mod pattern;
 mod pnpm;
 mod pnpm_key;
+mod rush;
 mod spec;
 mod workspace;
 mod yarn;
@@ -27,6 +28,7 @@ pub(super) use deno_json::{DenoJson, Specifier};
 pub(super) use lock::PackageLock;
 pub(super) use manifest::PackageJson;
 pub(super) use pnpm::PnpmLock;
+pub(super) use rush::RushProjects;
 pub(super) use workspace::WorkspaceFile;
 pub(super) use yarn::YarnLock;
 

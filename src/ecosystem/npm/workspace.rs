@@ -1,5 +1,5 @@
 //! Workspace files outside of manifests: `pnpm-workspace.yaml`, by pnpm's manual, `lerna.json`, by Lerna's,
-//! `rush.json`, by Rush's, and `.yarnrc.yml`, by Yarn's.
+//! `rush.json` and `pnpm-config.json`, by Rush's, and `.yarnrc.yml`, by Yarn's.
 //!
 //! Input: the list of packages or projects, and the catalogs. Output: the workspace, and no package: the ranges
 //! of a catalog count where a manifest uses them. Invariants: none beyond those of all parsers.
@@ -7,13 +7,14 @@
 use super::{
     catalog::{Catalogs, Origin},
     read_object,
+    rush::RushProjects,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile, collect::Collector, json, path::file_name, yaml,
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
-/// Reads `pnpm-workspace.yaml`, `lerna.json`, `rush.json` and `.yarnrc.yml`.
+/// Reads `pnpm-workspace.yaml`, `lerna.json`, `rush.json` with its `pnpm-config.json`, and `.yarnrc.yml`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct WorkspaceFile;
 
@@ -26,7 +27,7 @@ impl Parser for WorkspaceFile {
         matches!(
             file_name(path),
             "pnpm-workspace.yaml" | "lerna.json" | "rush.json" | ".yarnrc.yml"
-        )
+        ) || (file_name(path) == "pnpm-config.json" && path.contains("common/config/"))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -35,6 +36,14 @@ impl Parser for WorkspaceFile {
                 let projects = root.elements("projects");
                 let members = projects.filter_map(|project| project.text("projectFolder"));
                 found.describe(None, members);
+                found.keep(RushProjects::of(file.path, root));
+            });
+        }
+        if file_name(file.path) == "pnpm-config.json" {
+            return read_object(file, Source::Manifest, |root, found| {
+                let mut catalogs = Catalogs::new(file.path, Origin::Manifest);
+                catalogs.read_rush(root, found);
+                catalogs.keep(found);
             });
         }
         if file_name(file.path) == "lerna.json" {

@@ -280,6 +280,41 @@ fn packages_of_yarn_catalogs_are_direct() {
     );
 }
 
+/// Fails if a project of a subspace of Rush finds the lock file or the catalogs of another one.
+#[test]
+fn the_lock_and_the_catalogs_of_a_subspace_are_those_of_its_projects() {
+    let lock = |importer: &str, version: &str| {
+        format!(
+            "lockfileVersion: '9.0'\nimporters:\n  .: {{}}\n  ../../../{importer}:\n    dependencies:\n      \
+             kit: {{specifier: 'catalog:', version: {version}}}\npackages:\n  kit@{version}: {{}}\n"
+        )
+    };
+    check(
+        &[
+            (
+                "rush.json",
+                r#"{"projects": [{"projectFolder": "apps/one"}, {"projectFolder": "apps/two", "subspaceName": "two"}]}"#,
+            ),
+            ("apps/one/package.json", r#"{"dependencies": {"kit": "catalog:"}}"#),
+            ("apps/two/package.json", r#"{"dependencies": {"kit": "catalog:"}}"#),
+            (
+                "common/config/subspaces/default/pnpm-config.json",
+                r#"{"globalCatalogs": {"default": {"kit": "^1"}}}"#,
+            ),
+            (
+                "common/config/rush/pnpm-config.json",
+                r#"{"globalCatalogs": {"default": {"kit": "^2"}}}"#,
+            ),
+            ("common/config/subspaces/default/pnpm-lock.yaml", &lock("apps/one", "1.3.0")),
+            ("common/config/subspaces/two/pnpm-lock.yaml", &lock("apps/two", "2.1.0")),
+        ],
+        "kit ^1 direct runtime apps/one/package.json\n\
+         kit ^2 direct runtime apps/two/package.json\n\
+         kit 1.3.0 direct runtime common/config/subspaces/default/pnpm-lock.yaml\n\
+         kit 2.1.0 direct runtime common/config/subspaces/two/pnpm-lock.yaml",
+    );
+}
+
 /// Fails if the projects of a repository of Rush do not find their lock file, which is apart from them.
 #[test]
 fn the_lock_of_rush_is_that_of_its_projects() {
