@@ -8,6 +8,7 @@
 use super::constraint::is_version;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
+    by_content::KubernetesManifest,
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
@@ -39,6 +40,9 @@ impl Parser for StackYaml {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
+        if !is_of_stack(&text::decode(file.bytes)) {
+            return KubernetesManifest.parse(file);
+        }
         let found = Collector::new(file, Ecosystem::Hackage, Source::Manifest);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
             let members = tree.root().and_then(|root| root.get("packages"));
@@ -54,6 +58,13 @@ impl Parser for StackYaml {
             }
         })
     }
+}
+
+/// Whether a file has a key of Stack: stacks of Docker Swarm have similar names.
+fn is_of_stack(text: &str) -> bool {
+    const KEYS: [&str; 5] = ["resolver:", "snapshot:", "packages:", "extra-deps:", "flags:"];
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    lines.clone().any(|line| KEYS.iter().any(|key| line.starts_with(key))) || lines.next().is_none()
 }
 
 /// Reads `stack.yaml.lock`.

@@ -108,12 +108,22 @@ fn literals<'a>(argument: &[Word<'a>]) -> Option<Vec<&'a str>> {
     (!texts.is_empty() || argument == [Word::Mark('['), Word::Mark(']')]).then_some(texts)
 }
 
-/// The version without a setting from outside: `ENV["X"] || "~> 1.0"`.
+/// The version without a setting from outside: `ENV["X"] || "~> 1.0"`, `ENV.fetch("X", "~> 1.0")`.
 fn default_of<'a>(argument: &[Word<'a>]) -> Option<&'a str> {
     match argument {
         [Word::Name("ENV"), .., Word::Mark('|'), Word::Mark('|'), Word::String(text)] => {
             Some(*text)
         }
+        [
+            Word::Name("ENV"),
+            Word::Mark('.'),
+            Word::Name("fetch"),
+            Word::Mark('('),
+            Word::String(_),
+            Word::Mark(','),
+            Word::String(text),
+            Word::Mark(')'),
+        ] => Some(*text),
         _ => None,
     }
 }
@@ -174,7 +184,8 @@ mod tests {
         check("gem 'a', version", &["a"], &[], (false, true));
         check("gem 'a', \"#{v}\"", &["a"], &[], (false, true));
         check("gem 'a', x < '3' ? '1' : '2'", &["a"], &[], (false, true));
-        check("gem 'a', ENV.fetch('V', '1')", &["a"], &[], (false, true));
+        check("gem 'a', ENV.fetch('V', '1')", &["a", "1"], &[], literal);
+        check("gem 'a', ENV.fetch('V')", &["a"], &[], (false, true));
         check("gem 'a', A::VERSION", &["a"], &[], (false, true));
     }
 }
