@@ -14,7 +14,7 @@ pub const MAX_CACHED_BYTES: u64 = 16 << 20;
 
 /// A cache of modules.
 pub trait ModuleCache: fmt::Debug {
-    /// The pom of a module; none if the cache does not have it, or a limit of the cache is reached.
+    /// The pom of a module, or else its metadata of Gradle; none if the cache does not have it, or a limit of the cache is reached.
     fn pom(&mut self, module: &ModuleId) -> Option<CachedFile>;
 }
 
@@ -61,6 +61,11 @@ impl ModuleId {
     pub fn pom(&self) -> String {
         format!("{}-{}.pom", self.artifact, self.version)
     }
+
+    /// The name of the file of Gradle's module metadata.
+    pub fn metadata(&self) -> String {
+        format!("{}-{}.module", self.artifact, self.version)
+    }
 }
 
 fn is_plain(part: &str) -> bool {
@@ -81,6 +86,7 @@ mod tests {
     fn coordinates_are_names_of_files() {
         let module = ModuleId::new("org.example", "a_b-c", "1.0-rc.1").unwrap();
         assert_eq!(module.pom(), "a_b-c-1.0-rc.1.pom");
+        assert_eq!(module.metadata(), "a_b-c-1.0-rc.1.module");
         for part in ["", ".", "..", "a/b", "a\\b", "a..b", ".a", "a.", "a b", "ä", "a\0", "${a}"] {
             assert_eq!(ModuleId::new(part, "a", "1"), None, "{part}");
             assert_eq!(ModuleId::new("g", part, "1"), None, "{part}");

@@ -1,4 +1,4 @@
-//! Reads the poms outside the repository from a local cache.
+//! Reads the poms outside the repository from a local cache; module metadata of Gradle count as such.
 //!
 //! Input: the poms of a repository, and the cache. Output: the same poms, then those of the cache to which
 //! they refer, directly or through each other: parents and imported BOMs. Invariants: each pom is asked for
@@ -7,6 +7,7 @@
 
 use super::{
     management::Management,
+    module_metadata,
     outside::Outside,
     pom::{self, Coordinates, Pom},
     repository::Repository,
@@ -64,7 +65,8 @@ fn missing(poms: &[Pom], budget: &Budget) -> BTreeSet<ModuleId> {
 fn read(module: &ModuleId, file: &CachedFile) -> Option<Pom> {
     let budget = Budget::of(file.bytes.len() as u64);
     let file = SourceFile { path: &file.path, bytes: &file.bytes, budget: &budget };
-    let mut pom = pom::read(file)?;
+    let is_metadata = file.path.ends_with(".module");
+    let mut pom = if is_metadata { module_metadata::read(file)? } else { pom::read(file)? };
     let agrees =
         |own: Option<&str>, asked: &str| own.is_none_or(|own| own.contains("${") || own == asked);
     let is_meant = agrees(pom.group(), module.group())

@@ -24,6 +24,7 @@ mod install;
 mod ivy;
 mod ivy_packages;
 mod management;
+mod module_metadata;
 mod outside;
 mod packages;
 mod parents;

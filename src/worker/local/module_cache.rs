@@ -1,7 +1,8 @@
 //! Local caches of modules, which only users of the command line can name: Maven's `~/.m2/repository`, Gradle's
 //! `~/.gradle/caches/modules-2/files-2.1`.
 //!
-//! Input: the folders of the caches, coordinates. Output: poms. Maven keeps a module in
+//! Input: the folders of the caches, coordinates. Output: poms, or where a module has none, its module metadata
+//! (`artifact-version.module`, beside it). Maven keeps a module in
 //! `group/with/slashes/artifact/version/artifact-version.pom`, Gradle in
 //! `group.with.dots/artifact/version/<SHA-1 of the file>/artifact-version.pom`.
 //!
@@ -59,7 +60,9 @@ impl ModuleCache for CacheFolders {
 fn of_maven(root: &OpenFolder, module: &ModuleId, most: u64) -> Option<CachedFile> {
     let mut parts: Vec<&str> = module.group().split('.').collect();
     parts.extend([module.artifact(), module.version()]);
-    read(&below(root, &parts)?, &parts.join("/"), &module.pom(), most)
+    let (folder, path) = (below(root, &parts)?, parts.join("/"));
+    read(&folder, &path, &module.pom(), most)
+        .or_else(|| read(&folder, &path, &module.metadata(), most))
 }
 
 fn of_gradle(root: &OpenFolder, module: &ModuleId, most: u64) -> Option<CachedFile> {
@@ -78,10 +81,13 @@ fn of_gradle(root: &OpenFolder, module: &ModuleId, most: u64) -> Option<CachedFi
         .ok()?;
     // The order of a listing is any.
     digests.sort_unstable();
-    digests.iter().find_map(|digest| {
-        let path = format!("{}/{digest}", parts.join("/"));
-        read(&folder.folder(digest).ok()?, &path, &module.pom(), most)
-    })
+    let find = |name: &str| {
+        digests.iter().find_map(|digest| {
+            let path = format!("{}/{digest}", parts.join("/"));
+            read(&folder.folder(digest).ok()?, &path, name, most)
+        })
+    };
+    find(&module.pom()).or_else(|| find(&module.metadata()))
 }
 
 fn below(root: &OpenFolder, parts: &[&str]) -> Option<OpenFolder> {
@@ -122,7 +128,10 @@ mod tests {
         put(&path("m2/org/example/a/1.0/a-1.0.pom"), "of Maven");
         put(&path("gradle/org.example/b/1.0/0a1b/b-1.0.jar"), "");
         put(&path("gradle/org.example/b/1.0/c2d3/b-1.0.pom"), "of Gradle");
+        put(&path("gradle/org.example/b/1.0/e4f5/b-1.0.module"), "beside a pom");
         put(&path("gradle/org.example/c/1.0/no-digest/c-1.0.pom"), "");
+        put(&path("gradle/org.example/d/1.0/a6b7/d-1.0.module"), "");
+        put(&path("m2/org/example/e/1.0/e-1.0.module"), "");
         let mut cache = CacheFolders::open(&[path("missing"), path("gradle"), path("m2")]);
         let a = cache.pom(&module("a")).unwrap();
         assert_eq!(
@@ -132,6 +141,11 @@ mod tests {
         let b = cache.pom(&module("b")).unwrap();
         assert_eq!(b.path, "org.example/b/1.0/c2d3/b-1.0.pom");
         assert_eq!(cache.pom(&module("c")), None);
+        for (name, file) in
+            [("d", "org.example/d/1.0/a6b7/d-1.0.module"), ("e", "org/example/e/1.0/e-1.0.module")]
+        {
+            assert_eq!(cache.pom(&module(name)).unwrap().path, file);
+        }
         assert_eq!(cache.bytes, MAX_CACHED_BYTES - 8 - 9);
     }
 
