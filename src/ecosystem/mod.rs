@@ -122,6 +122,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &maven::MavenPom,
     &maven::CoreExtensions,
     &maven::IvyFile,
+    &maven::IvyNames,
     &gradle::GradleBuild,
     &sbt::SbtBuild,
     &sbt::SbtLock,

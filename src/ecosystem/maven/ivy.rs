@@ -4,8 +4,8 @@
 //! once all files of the repository have been read, because a project depends on its own modules as on any other
 //! (`ivy_packages`). Invariants: texts that are too long for a name or a version are dropped.
 //!
-//! Decisions. `ivysettings.xml` and property files are not read, so `${…}` stays unknown. A configuration has the
-//! scope that its name implies (`compile`, `runtime`, `default`, `test`, `provided`, `optional`), or that of a
+//! Decisions. `${…}` has the value that settings, builds and files of properties around define (`ivy_names`). A
+//! configuration has the scope that its name implies (`compile`, `runtime`, `default`, `test`, `provided`, `optional`), or that of a
 //! configuration that extends it; others have none.
 
 use crate::ecosystem::{
@@ -80,7 +80,7 @@ pub(super) struct Required {
 }
 
 impl IvyModule {
-    fn new(file: &str) -> Self {
+    pub(super) fn new(file: &str) -> Self {
         let (organisation, name, revision) = (None, None, None);
         Self { file: file.to_owned(), organisation, name, revision, required: Vec::new() }
     }

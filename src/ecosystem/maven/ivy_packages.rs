@@ -4,7 +4,10 @@
 //! matchers" of Ivy's reference: `latest.release`, `1.+` and intervals are ranges. Invariants: a module of the
 //! repository is not a package of another one, unless the file states a different revision of it.
 
-use super::ivy::{IvyModule, Required};
+use super::{
+    ivy::{IvyModule, Required},
+    ivy_names::Defined,
+};
 use crate::ecosystem::{
     Findings, SourceFile,
     budget::Budget,
@@ -17,7 +20,19 @@ use std::collections::HashMap;
 
 /// Resolves the Ivy modules of one repository.
 pub(in crate::ecosystem) fn resolve_ivy(joining: &mut Joining<'_>) {
-    let found = resolve(joining.facts.take(), joining.budget);
+    let defined: Defined = joining.facts.take();
+    let mut modules: Vec<IvyModule> = joining.facts.take();
+    for IvyModule { file, revision, required, .. } in &mut modules {
+        let texts = required.iter_mut().flat_map(|required| {
+            [Some(&mut required.organisation), Some(&mut required.name), required.revision.as_mut()]
+        });
+        for text in texts.chain([revision.as_mut()]).flatten().filter(|text| text.contains("${")) {
+            if let Some(value) = defined.expand(file, text, joining.budget) {
+                *text = value;
+            }
+        }
+    }
+    let found = resolve(modules, joining.budget);
     joining.add(found);
 }
 
@@ -58,7 +73,7 @@ fn add(required: &Required, found: &mut Collector<'_>) {
         None => found.warn(*line, format!("`{}` has no revision", text::excerpt(&name))),
         Some(revision) if revision.contains("${") => {
             let (name, revision) = (text::excerpt(&name), text::excerpt(revision));
-            found.warn(*line, format!("`{name}`: `{revision}` is defined outside the file"));
+            found.warn(*line, format!("`{name}`: `{revision}` is defined outside the repository"));
         }
         Some(_) => {}
     }
