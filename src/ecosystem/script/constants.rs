@@ -10,15 +10,13 @@
 
 use super::{
     Token, Tokens, defaults,
+    operand::{MAX_VALUE, plain_operand},
     wrappers::{is_platform, wrapped},
 };
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
-/// Longest name and value in bytes.
-const MAX_VALUE: usize = 300;
-
 /// Depth of nested objects and maps.
-pub(super) const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 4;
 
 /// Constructors of lists.
 const LISTS: [&str; 5] = ["Seq", "List", "Vector", "IndexedSeq", "Set"];
@@ -136,31 +134,6 @@ pub(crate) fn ends_of_list(tokens: &Tokens<'_>, at: usize) -> Option<[String; 2]
 fn operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     let special = wrapped(tokens, at).or_else(|| defaults::read(tokens, at));
     special.or_else(|| plain_operand(tokens, at))
-}
-
-pub(super) fn plain_operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
-    if let Some(text) = tokens.text(at) {
-        return Some((text.to_owned(), at + 1));
-    }
-    let mut path = tokens.word(at)?.to_owned();
-    let mut at = at + 1;
-    while path.len() <= MAX_VALUE {
-        if let (true, Some(word)) = (tokens.is_mark(at, '.'), tokens.word(at + 1)) {
-            path.extend([".", word]);
-            at += 2;
-        } else if let (Some(open @ ('[' | '(')), Some(key)) = (tokens.mark(at), tokens.text(at + 1))
-        {
-            let close = if open == '[' { ']' } else { ')' };
-            if !tokens.is_mark(at + 2, close) {
-                break;
-            }
-            path.extend(["['", key, "']"]);
-            at += 3;
-        } else {
-            break;
-        }
-    }
-    Some((format!("${{{path}}}"), at))
 }
 
 /// A path without the holders: `project.ext.x`, `property("x")`.

@@ -6,7 +6,7 @@
 //! `${x?:1}`, because the build may define `x`. Sources: "Build Environment" of Gradle's manual, `scala.sys`.
 //! Invariants: a default is a text or a name; the work for one value is bounded.
 
-use super::{Tokens, constants::plain_operand};
+use super::{Tokens, operand::plain_operand};
 
 /// Calls and names in a chain.
 const MAX_CHAIN: usize = 16;

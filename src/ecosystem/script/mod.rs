@@ -8,6 +8,7 @@ mod constants;
 mod defaults;
 mod dialect;
 mod lexer;
+mod operand;
 #[cfg(test)]
 mod tests;
 mod tokens;

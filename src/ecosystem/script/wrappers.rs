@@ -3,10 +3,10 @@
 //! Input: the tokens of a build script. Output: the module in a call such as `platform("g:a:v")`. Invariants: the work for
 //! one call is bounded.
 
-use super::{
-    Tokens,
-    constants::{MAX_DEPTH, plain_operand},
-};
+use super::{Tokens, operand::plain_operand};
+
+/// Depth of nested calls.
+const MAX_DEPTH: usize = 4;
 
 /// Methods of Gradle that return the module in their argument: `dependencies.create("g:a:v")`.
 const WRAPPERS: [&str; 6] =
