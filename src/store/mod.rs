@@ -6,6 +6,7 @@
 //! are in `.staging`, which is not watched; nothing is removed that scanwatch did not create.
 
 pub mod admission;
+pub mod archive;
 pub mod atomic;
 pub mod attempt;
 pub mod io_error;

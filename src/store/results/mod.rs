@@ -29,6 +29,8 @@ mod retention;
 
 pub use head::Names;
 pub use key::ResultKey;
+pub(in crate::store) use key::hex;
+pub(in crate::store) use record::sum;
 pub use record::{Facts, Origin, Record, Stored};
 pub use retention::Removed;
 

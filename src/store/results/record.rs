@@ -211,7 +211,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 }
 
 /// The size of a file and its SHA-256.
-fn sum(file: &mut File) -> io::Result<(u64, String)> {
+pub(in crate::store) fn sum(file: &mut File) -> io::Result<(u64, String)> {
     file.rewind()?;
     let mut context = Context::new(&SHA256);
     let mut piece = vec![0; 64 << 10];
