@@ -11,7 +11,7 @@ mod reload;
 use crate::{
     config::{Config, CurrentConfig, WatchMode},
     intake::Intake,
-    live::{Live, Nudger, PackageIndexes, Plans, Results, WatchOptions, Watcher},
+    live::{ArchivedJobs, Live, Nudger, PackageIndexes, Plans, Results, WatchOptions, Watcher},
     pool::Pool,
     schedules::{self, Schedules},
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
@@ -61,6 +61,7 @@ pub struct Engine {
     pub results: Arc<Results>,
     pub packages: Arc<PackageIndexes>,
     pub plans: Arc<Plans>,
+    pub archived: Arc<ArchivedJobs>,
     pub supervisor: Supervisor,
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
@@ -106,12 +107,15 @@ impl Engine {
         let supervisor = Supervisor::start(setup.clone(), recovered, planner, &tasks);
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
-        let results = Arc::new(Results::new(jobs.clone()));
+        let archived = Arc::new(ArchivedJobs::new(&jobs, &live));
+        let results = Results::new(jobs.clone()).with_archived(Arc::clone(&archived));
+        let results = Arc::new(results);
         let webhooks = Webhooks::new(setup.config.clone(), Arc::clone(&live), &jobs);
         let engine = Self {
             packages: Arc::new(PackageIndexes::new(Arc::clone(&results))),
             results,
-            plans: Arc::new(Plans::new(jobs.clone())),
+            plans: Arc::new(Plans::new(jobs.clone()).with_archived(Arc::clone(&archived))),
+            archived,
             config: setup.config.clone(),
             intake: Intake::new(setup.clone(), supervisor.clone(), plannings, &tasks),
             nudger: watcher.nudger(),
@@ -144,6 +148,7 @@ impl Engine {
             results: Arc::clone(&engine.results),
             packages: Arc::clone(&engine.packages),
             plans: Arc::clone(&engine.plans),
+            archived: Arc::clone(&engine.archived),
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),
             config: engine.config.clone(),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::CurrentConfig,
     intake::Intake,
-    live::{Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
+    live::{ArchiveError, ArchivedJobs, Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
     model::{JobId, time::Timestamp},
     schedules::Schedules,
     store::{layout::JobsDir, space::Space},
@@ -38,6 +38,7 @@ pub struct Parts {
     pub results: Arc<Results>,
     pub packages: Arc<PackageIndexes>,
     pub plans: Arc<Plans>,
+    pub archived: Arc<ArchivedJobs>,
     /// The jobs folder, for files that are read on request.
     pub jobs: JobsDir,
     pub supervisor: Supervisor,
@@ -116,6 +117,38 @@ impl Api {
     pub(super) fn job(&self, id: &str) -> Result<Arc<LiveJob>, ApiError> {
         let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
         self.live.get(&id).ok_or(ApiError::JobNotFound)
+    }
+
+    /// As [`job`](Self::job). If the job is archived, the error names where its results are.
+    pub(super) async fn live_job(&self, id: &str) -> Result<Arc<LiveJob>, ApiError> {
+        let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
+        if let Some(job) = self.live.get(&id) {
+            return Ok(job);
+        }
+        let archived = Arc::clone(&self.archived);
+        let is_archived = self.read_pools.files.run(move || archived.has(&id)).await?;
+        Err(if is_archived { ApiError::JobArchived } else { ApiError::JobNotFound })
+    }
+
+    /// As [`job`](Self::job), also if the job is archived.
+    pub(super) async fn job_or_archived(&self, id: &str) -> Result<Arc<LiveJob>, ApiError> {
+        let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
+        if let Some(job) = self.live.get(&id) {
+            return Ok(job);
+        }
+        let archived = Arc::clone(&self.archived);
+        let found = self.read_pools.files.run(move || archived.get(&id)).await?;
+        found
+            .map_err(|error| match error {
+                ArchiveError::Busy => ApiError::Unavailable {
+                    detail: "Too many archived jobs are being read".into(),
+                    retry_after: Some(5),
+                },
+                ArchiveError::Unreadable(error) => {
+                    ApiError::internal("read an archived job", &error)
+                }
+            })?
+            .ok_or(ApiError::JobNotFound)
     }
 
     /// Reserves a slot for another stream of this user.

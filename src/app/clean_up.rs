@@ -6,10 +6,11 @@
 
 use crate::{
     config::CurrentConfig,
-    live::{Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
-    model::{JobId, time::Timestamp},
+    live::{ArchivedJobs, Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
+    model::time::Timestamp,
     pool::Pool,
     store::{
+        archive::ArchiveHeader,
         chain,
         layout::{JobFile, JobsDir},
         results::{Removed, ResultStore},
@@ -20,7 +21,7 @@ use crate::{
     sys,
     webhooks::Webhooks,
 };
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -42,6 +43,7 @@ pub(super) struct CleanUp {
     pub(super) results: Arc<Results>,
     pub(super) packages: Arc<PackageIndexes>,
     pub(super) plans: Arc<Plans>,
+    pub(super) archived: Arc<ArchivedJobs>,
     pub(super) supervisor: Supervisor,
     pub(super) jobs: JobsDir,
     /// How long a finished job is kept: `jobs.retention`.
@@ -68,6 +70,7 @@ impl CleanUp {
                     self.results.forget_idle();
                     self.packages.forget_idle();
                     self.plans.forget_idle();
+                    self.archived.forget_idle();
                     self.pack_idle().await;
                     seen = self.sweep(seen).await;
                     continue;
@@ -80,13 +83,16 @@ impl CleanUp {
                 continue;
             }
             let retention = self.config.get().jobs.retention;
+            let mut problems = Vec::new();
             if clock.is_trusted(Utc::now(), sys::since_boot(), retention) {
-                self.remove_expired(retention).await;
+                problems.extend(self.remove_expired(retention).await);
             }
             let retention = self.config.get().jobs.results_retention;
             if clock_of_results.is_trusted(Utc::now(), sys::since_boot(), retention) {
                 self.clean_results(retention).await;
+                problems.extend(self.clean_archive(retention).await);
             }
+            self.archived.note_problem(problems.into_iter().next());
             seen = self.sweep(seen).await;
             self.sweep_kept().await;
         }
@@ -139,31 +145,96 @@ impl CleanUp {
         let _ = self.pool.run(move || live.pack_idle()).await;
     }
 
-    async fn remove_expired(&self, retention: Duration) {
+    /// Removes the jobs that have expired, and archives them before, unless results are not kept. Returns what failed.
+    async fn remove_expired(&self, retention: Duration) -> Option<String> {
         let (live, jobs) = (Arc::clone(&self.live), self.jobs.clone());
+        let results_retention = self.config.get().jobs.results_retention;
         let expired = self.pool.run(move || expired(&live, &jobs, retention)).await;
-        for id in expired.unwrap_or_default() {
-            if !self.webhooks.has_recorded(&id) {
+        let mut failed = 0_usize;
+        for (job, ended_at) in expired.unwrap_or_default() {
+            let id = job.id();
+            if !self.webhooks.has_recorded(id) {
                 continue;
             }
-            match self.supervisor.remove(&id).await {
+            let header = header(&job, ended_at, results_retention, Utc::now());
+            let is_archived = header.is_some();
+            let removed = match header {
+                Some(header) => {
+                    self.archived.note_archiving(id);
+                    self.supervisor.retire(header).await
+                }
+                None => self.supervisor.remove(id).await,
+            };
+            match removed {
+                Ok(()) if is_archived => {
+                    tracing::info!(job = %id, "expired job archived and removed");
+                }
                 Ok(()) => tracing::info!(job = %id, "expired job removed"),
                 Err(error) => {
-                    tracing::error!(job = %id, error = chain(&error), "cannot remove an expired job; the next clean-up retries");
+                    failed += 1;
+                    tracing::error!(job = %id, error = chain(&error), "cannot archive or remove an expired job; the next clean-up retries");
                 }
             }
-            self.nudger.nudge(&id).await;
+            self.nudger.nudge(id).await;
+        }
+        (failed > 0).then(|| {
+            format!("{failed} expired jobs cannot be archived or removed, so their files stay; the log names each job and the cause")
+        })
+    }
+
+    /// Removes archived jobs that have expired, and the files that no archived job uses any more. Returns what failed.
+    async fn clean_archive(&self, retention: Duration) -> Option<String> {
+        let archived = Arc::clone(&self.archived);
+        let cleaned = self.pool.run(move || archived.clean(retention, Utc::now())).await;
+        match cleaned {
+            Ok(Ok((0, 0))) | Err(_) => None,
+            Ok(Ok((jobs, files))) => {
+                tracing::info!(jobs, files, "archived jobs and files removed that have expired");
+                None
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot clean up archived jobs in .results; the next clean-up retries"
+                );
+                Some(
+                    "archived jobs cannot be cleaned up; the log names the file and the cause"
+                        .to_owned(),
+                )
+            }
         }
     }
 }
 
-fn expired(live: &Live, jobs: &JobsDir, retention: Duration) -> Vec<JobId> {
-    let is_expired = |job: &Arc<LiveJob>| {
+fn expired(
+    live: &Live,
+    jobs: &JobsDir,
+    retention: Duration,
+) -> Vec<(Arc<LiveJob>, Option<Timestamp>)> {
+    let with_end = |job: Arc<LiveJob>| {
         let facts = job.facts();
-        facts.state.is_final()
-            && retention::is_expired(&facts, ended_at(job, jobs), retention, Utc::now())
+        let ended_at = facts.state.is_final().then(|| ended_at(&job, jobs)).flatten();
+        let is_expired = retention::is_expired(&facts, ended_at, retention, Utc::now());
+        is_expired.then_some((job, ended_at))
     };
-    live.all().iter().filter(|job| is_expired(job)).map(|job| job.id().clone()).collect()
+    live.all().into_iter().filter_map(with_end).collect()
+}
+
+/// The first line of the archive record of an expired job; `None` if the record would have expired too.
+fn header(
+    job: &LiveJob,
+    ended_at: Option<Timestamp>,
+    results_retention: Duration,
+    now: Timestamp,
+) -> Option<ArchiveHeader> {
+    let ended_at = ended_at?;
+    let expires_at = TimeDelta::from_std(results_retention)
+        .ok()
+        .and_then(|time| ended_at.checked_add_signed(time))
+        .unwrap_or(Timestamp::MAX_UTC);
+    let error = job.error_message();
+    let times = [ended_at, expires_at];
+    (expires_at > now).then(|| ArchiveHeader::of(&job.facts(), error.as_deref(), times, now))
 }
 
 /// When a finished job was completed: its `completed_at`; otherwise, because other programs omit

@@ -19,6 +19,10 @@ pub(super) struct JobsArgs {
     /// List only jobs in this state.
     #[arg(long, value_enum)]
     status: Option<State>,
+    /// List the archived jobs instead: those whose files were removed after the retention time, and whose
+    /// results are kept.
+    #[arg(long)]
+    archived: bool,
     /// The page to print; the first is 1.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     page: u64,
@@ -71,7 +75,8 @@ pub(super) fn run(args: &JobsArgs) -> Exit {
         loop {
             let state = args.status.map(|state| format!("&status={}", state.as_str()));
             let state = state.unwrap_or_default();
-            let path = format!("/jobs?page={number}&per_page={per_page}{state}");
+            let archived = if args.archived { "&archived=true" } else { "" };
+            let path = format!("/jobs?page={number}&per_page={per_page}{state}{archived}");
             let document = client.get(&path).await?;
             let page: Page = document.read()?;
             print(args, &document, &page, &mut seen)?;
@@ -116,6 +121,7 @@ fn print(
     output::write(text.as_bytes())?;
     if page.total == 0 {
         output::print_message(match args.status {
+            None if args.archived => "no archived jobs",
             None => "no jobs; to submit one: scanwatch submit URL",
             Some(_) => "no jobs in this state",
         });

@@ -9,6 +9,7 @@ use super::{
     client::{JOB_HELP, JobName, Paged, ServerArgs, each_page, run_with_client},
     exit,
     output::{self, printable},
+    results::archived,
     table,
 };
 use crate::model::scan_result::Package;
@@ -51,6 +52,8 @@ struct Page {
     repositories_found: Option<u64>,
     #[serde(default)]
     without_version: u64,
+    #[serde(default)]
+    archived: bool,
 }
 
 impl Paged for Page {
@@ -87,6 +90,9 @@ pub(super) fn run(args: &PackagesArgs) -> Exit {
         });
         let last = last.await?;
         if !args.server.json {
+            if last.archived {
+                output::print_message(&archived(&job));
+            }
             report(args, &last);
         }
         Ok(Exit::Done)

@@ -49,7 +49,7 @@ pub(super) fn run(args: &RemoveArgs) -> Exit {
 /// Removes a job; one that is not finished only if `force` is set.
 async fn remove(client: &Client, job: &JobId, force: bool) -> Result<(), ClientError> {
     if !force {
-        let document = client.get(&format!("/scan/{job}?view=summary")).await?;
+        let document = client.get(&format!("/scan/{job}?view=summary&archived=true")).await?;
         let state = document.value["status"].as_str().unwrap_or_default();
         if JobState::parse_final(state).is_none() {
             return Err(ClientError::Settings(format!(

@@ -62,6 +62,8 @@ struct Job {
     #[serde(default)]
     failed_repositories: Vec<serde_json::Value>,
     error: Option<String>,
+    #[serde(default)]
+    archived: bool,
 }
 
 #[derive(Deserialize)]
@@ -86,12 +88,15 @@ pub(super) fn run(args: &ResultsArgs) -> Exit {
 }
 
 async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, ClientError> {
-    let job: Job = client.get(&format!("/scan/{id}")).await?.read()?;
+    let job: Job = client.get(&format!("/scan/{id}?archived=true")).await?.read()?;
     if JobState::parse_final(&job.status).is_none() {
         return Err(ClientError::Settings(format!(
             "job {id} is not finished ({}); to wait for it: scanwatch watch {id}",
             output::printable(&job.status)
         )));
+    }
+    if job.archived {
+        output::print_message(&archived(id));
     }
     for failed in &job.failed_repositories {
         output::print_message(&describe_failure(failed));
@@ -141,6 +146,13 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
         }
     }
     Ok(Exit::Done)
+}
+
+/// What is printed beside the results of an archived job.
+pub(super) fn archived(id: &JobId) -> String {
+    format!(
+        "job {id} is archived: its files were removed after the retention time, and its results are kept"
+    )
 }
 
 impl Repository {

@@ -149,6 +149,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         results: Arc::clone(&engine.results),
         packages: Arc::clone(&engine.packages),
         plans: Arc::clone(&engine.plans),
+        archived: Arc::clone(&engine.archived),
         jobs: engine.jobs().clone(),
         supervisor: engine.supervisor.clone(),
         intake: engine.intake.clone(),

@@ -32,7 +32,7 @@ pub(super) fn run(args: &StatusArgs) -> Exit {
         if args.skipped {
             return print_skipped(&job, args.server.json, client).await;
         }
-        let document = client.get(&format!("/scan/{job}")).await?;
+        let document = client.get(&format!("/scan/{job}?archived=true")).await?;
         if args.server.json {
             output::write(&document.line())?;
         } else {
@@ -102,6 +102,9 @@ fn describe(job: &Value, skipped: &str) -> String {
     }
     if job["paused"] == true {
         let _ = write!(text, ", paused");
+    }
+    if job["archived"] == true {
+        let _ = write!(text, ", archived");
     }
     text.push('\n');
     if let Some(report) = report_of(job).filter(|_| job["summary"]["total_repositories"] != 1) {

@@ -135,6 +135,7 @@ mod tests {
             discovery_errors: 0,
             fraction,
             paused: false,
+            archived: false,
         }
     }
 

@@ -34,6 +34,7 @@ use std::{
 };
 use tokio::sync::watch;
 
+mod archived;
 mod final_state;
 mod packing;
 mod requested;
@@ -133,6 +134,11 @@ impl LiveJob {
     /// expected.
     pub fn is_over(&self) -> bool {
         self.entry.with_row(|row| row.ended)
+    }
+
+    /// Whether the job is archived: its folder is gone, and its results are not.
+    pub fn is_archived(&self) -> bool {
+        self.entry.with_row(|row| row.facts.archived)
     }
 
     /// Whether the job's folder is gone.

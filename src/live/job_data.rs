@@ -109,6 +109,7 @@ impl JobData {
             schedule: None,
             fraction: 0.0,
             paused: false,
+            archived: false,
         };
         let row = JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false };
         Self::of(files, row, versions)
@@ -335,6 +336,7 @@ impl JobData {
             ),
             fraction: progress::fraction(&summary, partly),
             paused: !state.is_final() && master.is_some_and(|master| master.paused),
+            archived: self.facts.archived,
         };
         let same_row = facts.has_same_row_as(&self.facts);
         if facts.summary.pending != self.facts.summary.pending {

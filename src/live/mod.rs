@@ -10,6 +10,7 @@
 //! hint, the file is the truth; without any event, every change is found within a resync interval;
 //! a slow reader delays nobody else.
 
+mod archived;
 mod cache;
 mod elapsed;
 mod estimates;
@@ -33,6 +34,7 @@ mod stream;
 mod versions;
 mod watcher;
 
+pub use archived::{ArchiveError, ArchivedJobs, ArchivedRow};
 pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
 pub use job::LiveJob;

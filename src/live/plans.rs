@@ -6,6 +6,7 @@
 //! earlier ones as have [`KEPT_BYTES`] on the disk together; none that was not requested within a
 //! minute.
 
+use super::ArchivedJobs;
 use crate::{
     model::{JobId, plan::Plan},
     store::{
@@ -15,6 +16,7 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,6 +32,7 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Plans {
     jobs: JobsDir,
+    archived: Option<Arc<ArchivedJobs>>,
     /// In the order of their last requests, the newest last.
     cached: Mutex<VecDeque<CachedPlan>>,
 }
@@ -46,18 +49,23 @@ struct CachedPlan {
 impl Plans {
     /// An empty cache.
     pub fn new(jobs: JobsDir) -> Self {
-        Self { jobs, cached: Mutex::default() }
+        Self { jobs, archived: None, cached: Mutex::default() }
+    }
+
+    /// The same with the plans of archived jobs.
+    #[must_use]
+    pub fn with_archived(self, archived: Arc<ArchivedJobs>) -> Self {
+        Self { archived: Some(archived), ..self }
     }
 
     /// The plan of a job; `None` if no plan can be read, as for a job of another program. Blocks.
     pub fn get(&self, id: &JobId) -> Option<Arc<Plan>> {
-        let path = self.jobs.job(id).plan();
-        let now = Signature::at(&path);
+        let (path, now) = self.found(id)?;
         {
             let mut cached = self.cached();
             let found = cached.iter().position(|plan| plan.job == *id);
             if let Some(mut found) = found.and_then(|position| cached.remove(position))
-                && Some(found.signature) == now
+                && found.signature == now
             {
                 let plan = Arc::clone(&found.plan);
                 found.requested_at = Instant::now();
@@ -87,6 +95,17 @@ impl Plans {
             requested_at,
         });
         Some(plan)
+    }
+
+    /// The path of a plan, with its signature.
+    fn found(&self, id: &JobId) -> Option<(PathBuf, Signature)> {
+        let path = self.jobs.job(id).plan();
+        if let Some(signature) = Signature::at(&path) {
+            return Some((path, signature));
+        }
+        let path = self.archived.as_ref()?.plan(id).ok().flatten()?;
+        let signature = Signature::at(&path)?;
+        Some((path, signature))
     }
 
     /// Drops the plans that were not requested recently.

@@ -7,6 +7,7 @@
 //! together, and are dropped after a minute without a request; an invalid result of an external
 //! scanner counts as nothing found.
 
+use super::ArchivedJobs;
 use crate::{
     model::{JobId, declared::Declared, foreign_result},
     store::{
@@ -19,6 +20,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -47,6 +49,7 @@ pub struct ResultSummary {
 #[derive(Debug)]
 pub struct Results {
     jobs: JobsDir,
+    archived: Option<Arc<ArchivedJobs>>,
     cache: Mutex<SummaryCache>,
 }
 
@@ -64,19 +67,25 @@ struct CachedSummary {
     requested_at: Instant,
 }
 
-/// The client does not wait for the answer any more.
+/// There is no answer: the client does not wait for it any more, or it is unknown whether there is a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the client does not wait for the answer any more")]
+#[error("the client does not wait for the answer any more, or a result cannot be read")]
 pub struct Unwanted;
 
 impl Results {
     /// An empty cache.
     pub fn new(jobs: JobsDir) -> Self {
-        Self { jobs, cache: Mutex::default() }
+        Self { jobs, archived: None, cache: Mutex::default() }
+    }
+
+    /// The same with the results of archived jobs.
+    #[must_use]
+    pub fn with_archived(self, archived: Arc<ArchivedJobs>) -> Self {
+        Self { archived: Some(archived), ..self }
     }
 
     /// Opens the result of a repository; `None` if there is none. The Python service keeps results in
-    /// the status file. Blocks.
+    /// the status file; those of an archived job are in the archive. Blocks.
     ///
     /// # Errors
     /// If a lack of resources leaves it unknown whether there is one.
@@ -84,8 +93,22 @@ impl Results {
         match ResultFile::open(&self.jobs.job(id).result(index)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if is_resource_exhaustion(&error) => Err(error),
-            Err(_) => self.in_status_file(id, index),
+            Err(_) => match self.in_status_file(id, index)? {
+                Some(file) => Ok(Some(file)),
+                None => self.in_archive(id, index),
+            },
         }
+    }
+
+    fn in_archive(&self, id: &JobId, index: u32) -> io::Result<Option<ResultFile>> {
+        let Some(path) = self.archived_path(id, index)? else { return Ok(None) };
+        // A result that the record names is there, unless the disk has lost it.
+        ResultFile::open(&path).map(Some)
+    }
+
+    fn archived_path(&self, id: &JobId, index: u32) -> io::Result<Option<PathBuf>> {
+        let Some(archived) = &self.archived else { return Ok(None) };
+        Ok(archived.result(id, index)?)
     }
 
     fn in_status_file(&self, id: &JobId, index: u32) -> io::Result<Option<ResultFile>> {
@@ -111,10 +134,16 @@ impl Results {
         let folder = self.jobs.job(id);
         let signature =
             Signature::at(&folder.result(index)).or_else(|| Signature::at(&folder.status(index)));
+        let signature = signature.or_else(|| {
+            let path = self.archived_path(id, index).ok().flatten()?;
+            Signature::at(&path)
+        });
         if let Some(known) = self.with(|cache| cache.get(&key, signature)) {
             return Ok(known);
         }
-        let Ok(Some(mut file)) = self.open(id, index) else { return Ok(Arc::default()) };
+        let Some(mut file) = self.open(id, index).map_err(|_| Unwanted)? else {
+            return Ok(Arc::default());
+        };
         let summary = Arc::new(summarise(&mut file, is_wanted)?);
         self.with(|cache| cache.insert(key, file.signature(), &summary));
         Ok(summary)

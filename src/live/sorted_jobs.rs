@@ -164,6 +164,7 @@ mod tests {
             schedule,
             fraction,
             paused: false,
+            archived: false,
         }
     }
 

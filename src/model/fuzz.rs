@@ -85,6 +85,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         schedule: master.and_then(|master| master.schedule.as_deref().map(Into::into)),
         fraction,
         paused: master.is_some_and(|master| master.paused),
+        archived: false,
     };
     assert!(facts.percentage() <= 100, "{facts:?}");
     let newest = repositories.iter().filter_map(|status| status.last_update).max();

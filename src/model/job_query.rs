@@ -136,6 +136,7 @@ mod tests {
             schedule: None,
             fraction: 0.0,
             paused: false,
+            archived: false,
         }
     }
 

@@ -33,6 +33,9 @@ pub struct JobRow<'a> {
     /// Nothing more of the job is started until it is resumed; absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     paused: bool,
+    /// The files of the job were removed after the retention time, and its results are archived; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// A row of the list of all jobs.
@@ -83,6 +86,7 @@ impl<'a> JobRow<'a> {
             progress: facts.percentage(),
             queue_position: None,
             paused: facts.paused,
+            archived: facts.archived,
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) mod fuzz;
 pub mod git_ref;
 pub mod git_url;
 pub mod job_counts;
+mod job_facts;
 pub mod job_id;
 pub mod job_query;
 pub mod job_row;

@@ -62,7 +62,7 @@ pub(super) async fn write<F: Findings>(
         "{{\"$schema\":\"http://cyclonedx.org/schema/bom-{number}.schema.json\",\
          \"bomFormat\":\"CycloneDX\",\"specVersion\":\"{number}\",\"version\":1,\"metadata\":",
     ));
-    writer.json(&json!({
+    let mut metadata = json!({
         "timestamp": time::format(now),
         // Of the sources, before anything is built.
         "lifecycles": [{ "phase": "pre-build" }],
@@ -72,7 +72,11 @@ pub(super) async fn write<F: Findings>(
             "version": env!("CARGO_PKG_VERSION"),
         }] },
         "component": about,
-    }));
+    });
+    if writer.findings.is_archived() {
+        metadata["properties"] = json!([{ "name": "scanwatch:archived", "value": "true" }]);
+    }
+    writer.json(&metadata);
     writer.put(",\"components\":");
     writer.begin_content();
     writer.note(b"[");

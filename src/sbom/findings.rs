@@ -33,6 +33,11 @@ pub trait Findings {
     /// The number of results.
     fn scanned(&self) -> u32;
 
+    /// Whether the job is archived.
+    fn is_archived(&self) -> bool {
+        false
+    }
+
     /// The number of repositories of the group without a result.
     fn missing(&self) -> u32;
 

@@ -90,6 +90,7 @@ mod tests {
             schedule: None,
             fraction: 0.0,
             paused: false,
+            archived: false,
         };
         for (state, hours_ago, in_progress, expired) in [
             (JobState::Completed, Some(25), 0, true),

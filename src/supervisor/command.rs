@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{FailureKind, JobId},
-    store::{StoreError, space::Obstacle},
+    store::{StoreError, archive::ArchiveHeader, space::Obstacle},
 };
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -130,6 +130,8 @@ pub(super) enum Command {
     },
     Remove {
         id: JobId,
+        /// The first line of its archive record, if the job is archived and not deleted.
+        archive: Option<Box<ArchiveHeader>>,
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
     /// Changes how many scans may run at once.

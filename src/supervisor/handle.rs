@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{FailureKind, JobId},
-    store::StoreError,
+    store::{StoreError, archive::ArchiveHeader},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
@@ -118,13 +118,31 @@ impl Supervisor {
         changed.await.unwrap_or(TurnChanged::Stopped)
     }
 
-    /// Cancels a job, waits until its scanners have exited, and removes its files.
+    /// Cancels a job, waits until its scanners have exited, and removes its files, and its archive record if it has one.
     ///
     /// # Errors
     /// If the disk refuses, or the loop has ended; some files may be left then.
     pub async fn remove(&self, id: &JobId) -> Result<(), RemoveError> {
+        self.send_removal(id, None).await
+    }
+
+    /// Archives a finished job and then removes its files. If its removal is requested meanwhile, it is removed
+    /// altogether.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove). Nothing of a job that cannot be archived is removed, unless the disk lacks space.
+    pub async fn retire(&self, header: ArchiveHeader) -> Result<(), RemoveError> {
+        let id = header.job.clone();
+        self.send_removal(&id, Some(Box::new(header))).await
+    }
+
+    async fn send_removal(
+        &self,
+        id: &JobId,
+        archive: Option<Box<ArchiveHeader>>,
+    ) -> Result<(), RemoveError> {
         let (answer, removed) = oneshot::channel();
-        let _ = self.commands.send(Command::Remove { id: id.clone(), answer }).await;
+        let _ = self.commands.send(Command::Remove { id: id.clone(), archive, answer }).await;
         Ok(removed.await.map_err(|_| RemoveError::Stopped)??)
     }
 

@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     model::{FailureKind, JobId, master::Master},
-    store::{StoreError, atomic::Durability, chain, layout::JobDir, listing},
+    store::{
+        StoreError, archive::ArchiveHeader, atomic::Durability, chain, layout::JobDir, listing,
+    },
 };
 use std::{
     collections::{HashMap, VecDeque},
-    mem,
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -50,7 +51,18 @@ struct Lane {
 #[derive(Debug, Default)]
 struct Removal {
     answers: Vec<RemovalAnswer>,
-    begun: bool,
+    /// The job is archived first.
+    archive: Option<Box<ArchiveHeader>>,
+    /// It was requested to remove everything.
+    delete: bool,
+    begun: Option<Begun>,
+}
+
+/// What the running step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Archiving,
+    Removing,
 }
 
 #[derive(Debug)]
@@ -62,6 +74,9 @@ pub(super) enum Step {
     Plan(Planned, PlanAnswer),
     /// Writes `master.json`.
     Master(Vec<After>),
+    /// Archives the job, and removes its files.
+    Archive(Box<ArchiveHeader>),
+    /// Removes everything of the job.
     Remove,
 }
 
@@ -152,9 +167,17 @@ impl JobSteps {
         }
     }
 
-    /// The job's files are to be removed.
-    pub(super) fn request_removal(&mut self, id: &JobId, answer: RemovalAnswer) {
-        self.removals.entry(id.clone()).or_default().answers.push(answer);
+    /// The job's files are to be removed, and before that archived, unless everything of the job is to be removed.
+    pub(super) fn request_removal(
+        &mut self,
+        id: &JobId,
+        archive: Option<Box<ArchiveHeader>>,
+        answer: RemovalAnswer,
+    ) {
+        let removal = self.removals.entry(id.clone()).or_default();
+        removal.answers.push(answer);
+        removal.delete |= archive.is_none();
+        removal.archive = archive.filter(|_| !removal.delete);
     }
 
     /// Whether the job's files are to be removed, or are being removed.
@@ -162,13 +185,24 @@ impl JobSteps {
         self.removals.contains_key(id)
     }
 
-    /// Whether the removal of the job's files begins now: it was requested, and no step and no
-    /// effect of the job runs. Returns `true` once.
-    pub(super) fn begin_removal(&mut self, id: &JobId) -> bool {
+    /// Whether the job was archived, and everything of it is to be removed since.
+    pub(super) fn is_to_be_deleted(&mut self, id: &JobId) -> bool {
+        let Some(removal) = self.removals.get_mut(id) else { return false };
+        let is_again = removal.delete && removal.begun == Some(Begun::Archiving);
+        if is_again {
+            removal.begun = None;
+        }
+        is_again
+    }
+
+    /// The removal of the job's files, if it begins now: it was requested, and no step and no
+    /// effect of the job runs. Returns the step once.
+    pub(super) fn begin_removal(&mut self, id: &JobId) -> Option<Step> {
         let busy = self.by_job.contains_key(id) || self.in_flight.contains_key(id);
-        self.removals
-            .get_mut(id)
-            .is_some_and(|removal| !busy && !mem::replace(&mut removal.begun, true))
+        let removal = self.removals.get_mut(id).filter(|one| !busy && one.begun.is_none())?;
+        let archive = removal.archive.take();
+        removal.begun = Some(if archive.is_some() { Begun::Archiving } else { Begun::Removing });
+        Some(archive.map_or(Step::Remove, Step::Archive))
     }
 
     /// The removal of the job's files has ended. Returns the callers that wait for that.

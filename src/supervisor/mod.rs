@@ -16,6 +16,7 @@
 //! only one that knows all of them (`actor`); the handle that the rest of the program uses.
 
 mod actor;
+mod archiving;
 mod command;
 mod discards;
 mod disk_checks;

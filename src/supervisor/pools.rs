@@ -15,6 +15,8 @@ const FILES: usize = 16;
 const SCANS: usize = 128;
 /// Concurrent removals of folders, each with up to hundreds of thousands of files.
 const REMOVALS: usize = 2;
+/// Concurrent reads of whole jobs that are archived, each with up to tens of thousands of files.
+const ARCHIVES: usize = 1;
 /// Concurrent reads of whole jobs.
 const REOPENS: usize = 2;
 /// Concurrent periodic checks.
@@ -28,6 +30,8 @@ pub(super) enum Purpose {
     /// Starts of shims, orders to them, and the clean-up after an attempt.
     Scans,
     Removals,
+    /// Archiving of finished jobs, with the removal of their files.
+    Archives,
     /// Reads of whole finished jobs.
     Reopens,
     /// Periodic checks.
@@ -40,6 +44,7 @@ pub(super) struct Pools {
     files: Pool,
     scans: Pool,
     removals: Pool,
+    archives: Pool,
     reopens: Pool,
     checks: Pool,
 }
@@ -52,6 +57,7 @@ impl Pools {
             files: Pool::new("jobs-files", FILES),
             scans: Pool::new("jobs-scans", SCANS),
             removals: Pool::new("jobs-removals", REMOVALS),
+            archives: Pool::new("jobs-archives", ARCHIVES),
             reopens: Pool::new("jobs-reopens", REOPENS),
             checks: Pool::new("jobs-checks", CHECKS),
         }
@@ -62,6 +68,7 @@ impl Pools {
             Purpose::Files => &self.files,
             Purpose::Scans => &self.scans,
             Purpose::Removals => &self.removals,
+            Purpose::Archives => &self.archives,
             Purpose::Reopens => &self.reopens,
             Purpose::Checks => &self.checks,
         }

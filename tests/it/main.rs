@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod all_events;
 #[cfg(test)]
+mod archived;
+#[cfg(test)]
 mod archives;
 #[cfg(test)]
 mod behind_proxies;

@@ -58,6 +58,9 @@ pub enum ApiError {
     /// There is no job with this id, or the id is ill-formed.
     #[error("Job not found")]
     JobNotFound,
+    /// The job was removed after the retention time, and its results are archived.
+    #[error("Job not found")]
+    JobArchived,
     /// A part of an existing job does not exist; the text names the part.
     #[error("{0}")]
     Absent(&'static str),
@@ -198,7 +201,9 @@ impl ApiError {
             Self::UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotAuthenticated | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
             Self::MissingScope(_) | Self::CrossSite(_) => StatusCode::FORBIDDEN,
-            Self::JobNotFound | Self::Absent(_) | Self::RouteNotFound => StatusCode::NOT_FOUND,
+            Self::JobNotFound | Self::JobArchived | Self::Absent(_) | Self::RouteNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict { .. } => StatusCode::CONFLICT,
@@ -252,6 +257,11 @@ impl ApiError {
             Self::UnknownHost => Some(
                 "a server without credentials answers only to localhost and IP addresses: use \
                  one of them, or set API_USERNAME and API_PASSWORD"
+                    .into(),
+            ),
+            Self::JobArchived => Some(
+                "the job was removed after the retention time, and its results are archived: /jobs/{id}/results, \
+                 /scan/{id}/packages and /scan/{id}/sbom answer, and so does /scan/{id}?archived=true"
                     .into(),
             ),
             Self::TooManyRequests { retry_after, .. }

@@ -4,6 +4,7 @@
 //!
 //! Invariants: nothing here knows a route, a user or a connection.
 
+pub(crate) mod archived;
 pub(crate) mod content_coding;
 pub mod error;
 pub(crate) mod field_error;

@@ -11,7 +11,7 @@ use super::{
     produced_body::{Cancellation, PIECE, Producer, Terms, produced, unread},
 };
 use crate::api::{
-    answers::{error::ApiError, reply, stream_body::Aborted},
+    answers::{archived::marked, error::ApiError, reply, stream_body::Aborted},
     routing::route::Call,
 };
 use crate::{
@@ -106,7 +106,7 @@ pub(crate) async fn answer<const N: usize>(
     // A job id contains no character that needs quoting or has a meaning in a path.
     let disposition = format!("attachment; filename=\"{file_name}\"");
     let response = reply::with_header(response, CONTENT_DISPOSITION, &disposition);
-    Ok(reply::with_header(response, VARY, "accept"))
+    Ok(marked(reply::with_header(response, VARY, "accept"), job.is_archived()))
 }
 
 /// Rows that are read while they are sent.

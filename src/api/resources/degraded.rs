@@ -9,7 +9,7 @@ use chrono::Utc;
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 13] = [
+pub(super) const REASONS: [&str; 14] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -23,6 +23,7 @@ pub(super) const REASONS: [&str; 13] = [
     SCHEDULES,
     WEBHOOKS,
     PRESSURE,
+    ARCHIVE,
 ];
 
 /// The settings cannot be read again.
@@ -54,6 +55,8 @@ const LISTED_SCHEDULES: usize = 10;
 const WEBHOOKS: &str = "webhooks";
 /// Pressure on the machine has left a single slot for long.
 const PRESSURE: &str = "pressure";
+/// Expired jobs cannot be archived or removed, or archived ones cannot be cleaned up.
+const ARCHIVE: &str = "archive";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -95,6 +98,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         PRESSURE => {
             "Find out what uses the memory, the disks or the processors of the machine: /health names \
              the resource. Scans go on meanwhile, one at a time; more follow by themselves."
+        }
+        ARCHIVE => {
+            "Make the disk of the jobs folder writable, and `.results` in it; the log names each file. The next \
+             clean-up tries again."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -145,6 +152,7 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
     }
     add(SCHEDULES, texts);
     add(WEBHOOKS, api.webhooks.problems());
+    add(ARCHIVE, api.archived.problem().into_iter().collect());
     add(PRESSURE, api.supervisor.limits().problem(Utc::now()).into_iter().collect());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {

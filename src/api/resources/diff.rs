@@ -102,6 +102,9 @@ struct Differences {
     repositories_missing: u64,
     /// Repositories that were not compared, at most 100 of them.
     missing: Vec<Uncompared>,
+    /// The files of one of the jobs were removed after the retention time, and its results are archived; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// A repository that was not compared.
@@ -136,13 +139,13 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /scan/{id}/diff`
 async fn diff(call: Call<1>, query: Comparison) -> Result<Response, ApiError> {
     let (api, [id]) = (&call.api, &call.path);
-    let after = api.job(id)?;
+    let after = api.job_or_archived(id).await?;
     let Some(with) = query.with.filter(|with| !with.is_empty()) else {
         return Err(ApiError::bad_request(
             "The parameter `with` is missing: the id of the earlier job",
         ));
     };
-    let before = api.job(&with)?;
+    let before = api.job_or_archived(&with).await?;
     if before.facts().url != after.facts().url {
         return Err(ApiError::BadRequest {
             detail: "The two jobs are of different URLs".into(),
@@ -159,7 +162,10 @@ async fn diff(call: Call<1>, query: Comparison) -> Result<Response, ApiError> {
         only: query.change,
         page: Page::new(query.page, query.per_page, default, most),
         pairs: None,
-        differences: Differences::default(),
+        differences: Differences {
+            archived: [&before, &after].iter().any(|job| job.is_archived()),
+            ..Differences::default()
+        },
         total: 0,
         sent: None,
     };

@@ -164,6 +164,10 @@ impl Findings for FromFiles {
         u32::try_from(self.scanned.len()).unwrap_or(u32::MAX)
     }
 
+    fn is_archived(&self) -> bool {
+        self.wanted.job.is_archived()
+    }
+
     fn missing(&self) -> u32 {
         u32::try_from(self.missing.len()).unwrap_or(u32::MAX)
     }

@@ -51,6 +51,15 @@ struct Listing {
     /// List only jobs that fit all of these words, of at most 200 bytes: `status:failed`, `forge:` with a part of the host, `name:`
     /// with a part of the path, and other words, which are parts of the URL or of the id. Case does not matter.
     q: Option<String>,
+    /// List the archived jobs instead: those whose files were removed after the retention time, and whose results are kept.
+    archived: Option<bool>,
+}
+
+/// The parameters of a row.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Shown {
+    /// Whether an archived job is shown too; by default it is not found.
+    archived: Option<bool>,
 }
 
 /// A page of jobs.
@@ -69,6 +78,7 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(StatusCode::OK, Answer::json::<JobsPage<'_>>("A page of jobs."))
         .refuses(StatusCode::BAD_REQUEST, "The state is unknown.");
     let shows = Operation::new("getJob", "The row of one job")
+        .query::<Shown>()
         .answers(StatusCode::OK, Answer::json::<JobRow<'_>>("The row."));
     vec![
         Route::get(&JOBS, Access::Read, lists, |call, _| {
@@ -76,7 +86,9 @@ pub(crate) fn routes() -> Vec<Route> {
                 .then(async |call: Call<0>, listing| finish(list(&call.api, listing).await))
         }),
         Route::get(&JOB, Access::Read, shows, |call, _| {
-            call.map(|Call { api, path: [id], .. }| finish(row(&api, &id)))
+            call.and(warp::query()).then(async |Call { api, path: [id], .. }: Call<1>, shown| {
+                finish(row(&api, &id, &shown).await)
+            })
         }),
     ]
 }
@@ -96,6 +108,9 @@ async fn list(api: &Api, listing: Listing) -> Result<Response, ApiError> {
     let query = query
         .transpose()
         .map_err(|error| ApiError::bad_request(format!("Invalid filter: {error}")))?;
+    if listing.archived == Some(true) {
+        return archived(api, listing.job, wanted, query, page).await;
+    }
     let (rows, total) = match (listing.job, query) {
         (None, None) => api.live.page(wanted.as_deref(), page.range(), copy),
         (Some(text), None) => api.live.page_of_ids(&text, wanted.as_deref(), page.range(), copy),
@@ -119,9 +134,39 @@ async fn list(api: &Api, listing: Listing) -> Result<Response, ApiError> {
     Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))
 }
 
+/// `GET /jobs?archived=true`
+async fn archived(
+    api: &Api,
+    job: Option<String>,
+    state: Option<String>,
+    query: Option<JobQuery>,
+    page: Page,
+) -> Result<Response, ApiError> {
+    let (archived, range) = (Arc::clone(&api.archived), page.range());
+    let list = move || {
+        archived.page(
+            |facts| {
+                let id = facts.id.as_str();
+                state.as_deref().is_none_or(|state| state == facts.state.coarse())
+                    && query.as_ref().is_none_or(|query| query.fits(facts))
+                    && job.as_ref().is_none_or(|part| id.starts_with(part) || id.ends_with(part))
+            },
+            range,
+        )
+    };
+    let listed = api.read_pools.results.run(list).await?;
+    let (rows, total) = listed.map_err(|error| ApiError::internal("list archived jobs", &error))?;
+    let jobs = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref())).collect();
+    Ok(reply::json(&JobsPage { jobs, place: page.place(total) }))
+}
+
 /// `GET /jobs/{id}`
-fn row(api: &Api, id: &str) -> Result<Response, ApiError> {
-    let facts = api.job(id)?.facts();
+async fn row(api: &Api, id: &str, shown: &Shown) -> Result<Response, ApiError> {
+    let job = match shown.archived {
+        Some(true) => api.job_or_archived(id).await?,
+        _ => api.live_job(id).await?,
+    };
+    let facts = job.facts();
     let places = queue_positions(api, std::iter::once(&facts));
     Ok(reply::json(&JobRow::of(&facts).in_queue(places.get(&facts.id).copied())))
 }

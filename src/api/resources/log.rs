@@ -27,10 +27,11 @@ use crate::api::{
         route::{Access, Call, Route},
         template::Template,
     },
+    state::Api,
 };
-use crate::store::{
-    layout::JobDir,
-    read::{self, Signature},
+use crate::{
+    live::LiveJob,
+    store::read::{self, Signature},
 };
 use futures_util::StreamExt;
 use schemars::JsonSchema;
@@ -39,6 +40,8 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use warp::{
@@ -79,7 +82,7 @@ enum Part {
 }
 
 /// The headers about a range.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct RangeHeaders {
     range: Option<HeaderValue>,
     if_range: Option<HeaderValue>,
@@ -150,8 +153,12 @@ impl Tail {
 
 /// `GET /scan/{id}/repositories/{n}/log?follow=true`; a Range is ignored.
 async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
-    let Call { api, path: [id, index], user, .. } = call;
-    let (job, status) = find(&api, &id, &index)?;
+    let (job, status) = find(&call.api, &call.path[0], &call.path[1]).await?;
+    if job.is_archived() {
+        // It does not grow any more.
+        return log(call, tail, RangeHeaders::default()).await;
+    }
+    let Call { api, user, .. } = call;
     if status.state.is_final() {
         let log = api.jobs.job(job.id()).log(status.index);
         if !api.read_pools.files.run(move || log.exists()).await? {
@@ -174,10 +181,9 @@ async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
 /// `GET /scan/{id}/repositories/{n}/log`
 async fn log(call: Call<2>, tail: Tail, asked: RangeHeaders) -> Result<Response, ApiError> {
     let (api, [id, index]) = (&call.api, &call.path);
-    let (job, status) = find(api, id, index)?;
-    let folder = api.jobs.job(job.id());
-    let lines = tail.lines();
-    let opened = api.read_pools.files.run(move || open(&folder, status.index, lines, &asked));
+    let (job, status) = find(api, id, index).await?;
+    let (path, lines) = (log_path(api, &job, status.index), tail.lines());
+    let opened = api.read_pools.files.run(move || open(&path()?, lines, &asked));
     let Opened { bytes, part, length, tag } = opened.await??;
     if call.if_none_match.matches(tag.as_bytes()) {
         let response = reply::empty(StatusCode::NOT_MODIFIED);
@@ -199,6 +205,24 @@ async fn log(call: Call<2>, tail: Tail, asked: RangeHeaders) -> Result<Response,
     Ok(response)
 }
 
+/// Finds the log of a repository. The return value blocks.
+fn log_path(
+    api: &Api,
+    job: &LiveJob,
+    index: u32,
+) -> impl FnOnce() -> Result<PathBuf, ApiError> + Send + use<> {
+    let path = api.jobs.job(job.id()).log(index);
+    let (archived, id) = (Arc::clone(&api.archived), job.id().clone());
+    let is_archived = job.is_archived();
+    move || {
+        if !is_archived {
+            return Ok(path);
+        }
+        let found = archived.log(&id, index);
+        found.map_err(|error| ApiError::internal("read an archived log", &error))?.ok_or(NO_LOG)
+    }
+}
+
 /// An opened log.
 struct Opened {
     bytes: LogBytes,
@@ -210,17 +234,12 @@ struct Opened {
 }
 
 /// Opens a log, and decides which part of it is sent.
-fn open(
-    folder: &JobDir,
-    index: u32,
-    lines: Option<usize>,
-    asked: &RangeHeaders,
-) -> Result<Opened, ApiError> {
+fn open(path: &Path, lines: Option<usize>, asked: &RangeHeaders) -> Result<Opened, ApiError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => NO_LOG,
         _ => ApiError::internal("read a log", &error),
     };
-    let file = read::open(&folder.log(index)).map_err(failed)?;
+    let file = read::open(path).map_err(failed)?;
     // The log may grow while it is read, so the length is determined once for this answer.
     let facts = file.metadata().map_err(failed)?;
     let (length, tag) = (facts.len(), entity_tag(&Signature::of(&facts), SystemTime::now()));

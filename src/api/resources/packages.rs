@@ -73,6 +73,9 @@ struct FoundPackages<'a> {
     without_version: u64,
     /// The number of packages by ecosystem, on all pages.
     by_ecosystem: BTreeMap<String, usize>,
+    /// The files of the job were removed after the retention time, and its results are archived; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// A repository whose packages are not known.
@@ -123,7 +126,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /scan/{id}/packages`
 async fn packages(call: Call<1>, search: Search) -> Result<Response, ApiError> {
     let (api, [id]) = (&call.api, &call.path);
-    let job = api.job(id)?;
+    let job = api.job_or_archived(id).await?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let range = given(search.range).map(|text| text.parse()).transpose();
     let range = range.map_err(|error| ApiError::bad_request(format!("Invalid range: {error}")))?;
@@ -317,6 +320,7 @@ fn frame(index: &Indexing, page: Page, found: &FoundRows) -> [String; 2] {
         missing,
         without_version: found.without_version as u64,
         by_ecosystem: found.by_ecosystem.clone(),
+        archived: index.job.is_archived(),
     };
     // Serialization cannot fail: the keys are texts and the numbers are integers.
     around("packages", &serde_json::to_string(&whole).unwrap_or_default())

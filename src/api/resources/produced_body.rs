@@ -71,8 +71,12 @@ impl Cancellation {
     /// Whether the client has disconnected, the server stops, or the job was removed.
     pub(crate) fn is_cancelled(&self) -> bool {
         // A job that was created later with the same id is another job.
-        let is_there =
-            || self.live.get(self.job.id()).is_some_and(|job| Arc::ptr_eq(&job, &self.job));
+        let is_there = || {
+            if self.job.is_archived() {
+                return !self.job.is_removed();
+            }
+            self.live.get(self.job.id()).is_some_and(|job| Arc::ptr_eq(&job, &self.job))
+        };
         self.token.is_cancelled() || !is_there()
     }
 }
@@ -151,7 +155,7 @@ fn whole(bytes: Bytes, media_type: &'static str) -> Response {
 
 /// The error of an answer about a job that was aborted before it started.
 pub(crate) fn unread(api: &Api, id: &JobId) -> ApiError {
-    if api.live.get(id).is_none() {
+    if api.live.get(id).is_none() && !api.archived.has_moved(id) {
         return ApiError::JobNotFound;
     }
     ApiError::Unavailable { detail: "The results cannot be read now".into(), retry_after: Some(5) }

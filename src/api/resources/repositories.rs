@@ -131,7 +131,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /scan/{id}/repositories`
 async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
     let (api, [id], if_none_match) = (&call.api, &call.path, call.if_none_match);
-    let job = api.job(id)?;
+    let job = api.job_or_archived(id).await?;
     let wanted = listing.status;
     if wanted.as_ref().is_some_and(|state| !FILTERS.contains(&state.as_str())) {
         let detail = format!("Invalid status filter. Must be one of: {}", FILTERS.join(", "));

@@ -106,6 +106,9 @@ struct PackagesPage {
     packages: Vec<Package>,
     #[serde(flatten)]
     place: PagePosition,
+    /// The files of the job were removed after the retention time, and its results are archived; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// The parameters of packages.
@@ -134,7 +137,8 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(
             StatusCode::OK,
             Answer::text(csv::MEDIA_TYPE, "All packages, after a header line.")
-                .header("Content-Disposition", "A file name for the download."),
+                .header("Content-Disposition", "A file name for the download.")
+                .header("Scanwatch-Archived", "Whether the job is archived: `true` or `false`."),
         )
         .refuses(
             StatusCode::BAD_REQUEST,
@@ -157,13 +161,13 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Finds a repository by the parameters of a path.
-pub(crate) fn find(
+/// Finds a repository by the parameters of a path, also of an archived job.
+pub(crate) async fn find(
     api: &Api,
     id: &str,
     index: &str,
 ) -> Result<(Arc<LiveJob>, RepositoryStatus), ApiError> {
-    let job = api.job(id)?;
+    let job = api.job_or_archived(id).await?;
     let status = index.parse().ok().and_then(|index| job.repository(index));
     let status = status.ok_or(ApiError::Absent("Repository not found"))?;
     Ok((job, status))
@@ -219,7 +223,7 @@ impl<'a> RepositoryAnswer<'a> {
 
 /// `GET /scan/{id}/repositories/{n}`
 async fn show(api: Api, id: String, index: String) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
+    let job = api.job_or_archived(&id).await?;
     let absent = || ApiError::Absent("Repository not found");
     let index: u32 = index.parse().map_err(|_| absent())?;
     if let Some(status) = job.repository(index) {
@@ -241,7 +245,7 @@ async fn packages(
     accept: Option<HeaderValue>,
 ) -> Result<Response, ApiError> {
     let (api, [id, index]) = (&call.api, &call.path);
-    let (job, status) = find(api, id, index)?;
+    let (job, status) = find(api, id, index).await?;
     let format = Format::asked(query.format.as_deref(), accept.as_ref())?;
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
@@ -258,6 +262,7 @@ async fn packages(
         results: Arc::clone(&api.results),
         id: id.clone(),
         index,
+        archived: job.is_archived(),
         cancellation,
         page: Page::new(query.page, query.per_page, default, most),
         begun: None,
@@ -273,6 +278,7 @@ struct Packages {
     results: Arc<Results>,
     id: JobId,
     index: u32,
+    archived: bool,
     cancellation: Cancellation,
     page: Page,
     begun: Option<Begun>,
@@ -347,7 +353,11 @@ impl Packages {
                 Err(Unread::Invalid | Unread::Io(_)) => return Err(Aborted),
             }
         }
-        let page = PackagesPage { packages: Vec::new(), place: self.page.place(total) };
+        let page = PackagesPage {
+            packages: Vec::new(),
+            place: self.page.place(total),
+            archived: self.archived,
+        };
         // Serialization cannot fail: the keys are texts and the numbers are integers.
         let page = serde_json::to_string(&page).unwrap_or_default();
         let [begin, end] = around("packages", &page);

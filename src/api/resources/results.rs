@@ -69,6 +69,9 @@ struct ResultsDocument {
     packages_url: String,
     /// What is missing in this document, if anything.
     warnings: Vec<String>,
+    /// The files of the job were removed after the retention time, and these are its archived results; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// The results of one repository of a group.
@@ -129,7 +132,8 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(
             StatusCode::OK,
             Answer::text(csv::MEDIA_TYPE, "The packages, after a header line.")
-                .header("Content-Disposition", "A file name for the download."),
+                .header("Content-Disposition", "A file name for the download.")
+                .header("Scanwatch-Archived", "Whether the job is archived: `true` or `false`."),
         )
         .refuses(StatusCode::BAD_REQUEST, "The job is not completed, or the format is unknown.")
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
@@ -158,7 +162,7 @@ async fn results(
     accept: Option<HeaderValue>,
 ) -> Result<Response, ApiError> {
     let [id] = &call.path;
-    let job = call.api.job(id)?;
+    let job = call.api.job_or_archived(id).await?;
     let format = Format::asked(asked.format.as_deref(), accept.as_ref())?;
     let facts = job.facts();
     let group = is_group(&job, &facts);
@@ -186,7 +190,7 @@ async fn results(
 /// `GET /jobs/{id}/partial`: the results of finished repositories.
 async fn partial(call: Call<1>) -> Result<Response, ApiError> {
     let [id] = &call.path;
-    let job = call.api.job(id)?;
+    let job = call.api.live_job(id).await?;
     let facts = job.facts();
     let status = facts.state.coarse();
     if status != "running" {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::api::{
     answers::{
+        archived::marked,
         error::ApiError,
         reply::{self, finish},
     },
@@ -80,7 +81,11 @@ pub(crate) fn routes() -> Vec<Route> {
             .answers(
                 StatusCode::OK,
                 Answer::json::<Map<String, Value>>("CycloneDX 1.6 or 1.7, or SPDX 2.3 or 3.0.1.")
-                    .header("Content-Disposition", "A file name for the download."),
+                    .header("Content-Disposition", "A file name for the download.")
+                    .header(
+                        "Scanwatch-Archived",
+                        "Whether the job is archived: `true` or `false`.",
+                    ),
             )
             .refuses(StatusCode::BAD_REQUEST, refusal)
             .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.")
@@ -113,7 +118,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /scan/{id}/sbom`
 async fn of_job(call: Call<1>, asked: Formatted) -> Result<Response, ApiError> {
     let [id] = &call.path;
-    let job = call.api.job(id)?;
+    let job = call.api.job_or_archived(id).await?;
     let format = format_of(&asked)?;
     let facts = job.facts();
     let (scanned, missing): (Vec<_>, Vec<_>) = job.with_repositories(|all| {
@@ -133,7 +138,7 @@ async fn of_job(call: Call<1>, asked: Formatted) -> Result<Response, ApiError> {
 /// `GET /scan/{id}/repositories/{n}/sbom`
 async fn of_repository(call: Call<2>, asked: Formatted) -> Result<Response, ApiError> {
     let [id, index] = &call.path;
-    let (job, status) = find(&call.api, id, index)?;
+    let (job, status) = find(&call.api, id, index).await?;
     let format = format_of(&asked)?;
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
@@ -160,5 +165,6 @@ async fn document<const N: usize>(
     let response = document_body(terms, document, "application/json").await;
     let response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
     let disposition = format!("attachment; filename=\"{file_name}\"");
-    Ok(reply::with_header(response, CONTENT_DISPOSITION, &disposition))
+    let response = reply::with_header(response, CONTENT_DISPOSITION, &disposition);
+    Ok(marked(response, job.is_archived()))
 }

@@ -9,6 +9,7 @@
 mod dry_run;
 mod operations;
 mod refusals;
+mod removal;
 mod turns;
 
 use crate::api::{
@@ -39,7 +40,7 @@ use crate::{
         retry::MAX_RETRIES,
         time::{self, Timestamp},
     },
-    supervisor::{Cancelled, RemoveError, Retried},
+    supervisor::{Cancelled, Retried},
 };
 pub(crate) use refusals::{refused, stopping, unstorable};
 use schemars::JsonSchema;
@@ -47,7 +48,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 use warp::{
     Filter,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     reply::Response,
 };
 
@@ -76,6 +77,8 @@ pub(crate) struct View {
     /// `summary` omits the lists of repositories.
     #[schemars(extend("enum" = ["full", "summary"]))]
     view: Option<String>,
+    /// Whether an archived job is shown too; by default it is not found.
+    archived: Option<bool>,
 }
 
 /// The parameters of a retry.
@@ -200,7 +203,8 @@ struct TurnOutcome {
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = vec![
         Route::get(&SCAN, Access::Read, operations::follows(), |call, _| {
-            call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
+            call.and(warp::query())
+                .then(async |call: Call<1>, view| finish(progress(&call, &view).await))
         }),
         Route::post(&SCANS, Access::Write, operations::submits(), |call, context| {
             call.and(warp::query())
@@ -208,7 +212,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 .then(async |call: Call<0>, how, body| finish(submit(call, &how, body).await))
         }),
         Route::delete(&SCAN, Access::Admin, operations::removes(), |call, _| {
-            call.then(async |Call { api, path: [id], .. }| finish(remove(api, id).await))
+            call.then(async |Call { api, path: [id], .. }| finish(removal::remove(api, id).await))
         }),
         Route::post(&CANCEL, Access::Write, operations::cancels(), |call, _| {
             call.then(async |Call { api, path: [id], .. }| finish(cancel(api, id).await))
@@ -263,8 +267,12 @@ pub(crate) fn options_of(sent: &Submission) -> Options {
 }
 
 /// `GET /scan/{id}`
-fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
-    let job = call.api.job(&call.path[0])?;
+async fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
+    let (api, [id]) = (&call.api, &call.path);
+    let job = match view.archived {
+        Some(true) => api.job_or_archived(id).await?,
+        _ => api.live_job(id).await?,
+    };
     let lists = match view.view.as_deref() {
         Some("summary") => Lists::Omitted,
         None | Some("full") => Lists::Whole,
@@ -286,7 +294,7 @@ fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
 
 /// `POST /scan/{id}/cancel`
 async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
+    let job = api.live_job(&id).await?;
     if !job.facts().state.is_final() {
         writable(&api).await?;
     }
@@ -324,7 +332,7 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
 
 /// `POST /scan/{id}/retry`
 async fn retry(api: Api, id: String, only: &Retry) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
+    let job = api.live_job(&id).await?;
     let conflict = |detail: &'static str, hint: &'static str| ApiError::Conflict {
         detail: detail.into(),
         hint: Some(hint.into()),
@@ -364,22 +372,6 @@ async fn retry(api: Api, id: String, only: &Retry) -> Result<Response, ApiError>
     // The job is restarted, even if the cache has not re-read it yet.
     let status = if is_read { facts.state } else { JobState::InProgress };
     Ok(reply::json(&Outcome { job_id: facts.id, status }))
-}
-
-/// `DELETE /scan/{id}`
-async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
-    writable(&api).await?;
-    let id: &JobId = job.id();
-    let removed = api.supervisor.remove(id).await;
-    api.nudger.nudge(id).await;
-    removed.map_err(|error| match error {
-        RemoveError::Stopped => {
-            ApiError::Unavailable { detail: error.to_string().into(), retry_after: None }
-        }
-        RemoveError::Store(error) => unstorable("The job cannot be removed", &error),
-    })?;
-    Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// Refuses a command before it has any effect, while nothing can be written.

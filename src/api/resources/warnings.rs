@@ -57,7 +57,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /scan/{id}/repositories/{n}/warnings`
 async fn warnings(call: Call<2>) -> Result<Response, ApiError> {
     let (api, [id, index]) = (&call.api, &call.path);
-    let (job, status) = find(api, id, index)?;
+    let (job, status) = find(api, id, index).await?;
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
     }

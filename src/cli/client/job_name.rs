@@ -52,32 +52,15 @@ impl JobName {
         if name.len() >= UUID_CHARS {
             return Ok(self.0.clone());
         }
-        // Whatever prevents the look-up, the request of the command reports it, and commands that wait
-        // reconnect.
-        let answer = client.get(&format!("/jobs?per_page={SHOWN}&job={name}")).await;
-        let Ok(page) = answer.and_then(|document| document.read::<Page>()) else {
-            return Ok(self.0.clone());
-        };
-        let fits = |id: &&JobId| id.as_str().starts_with(name) || id.as_str().ends_with(name);
-        let found: Vec<&JobId> = page.jobs.iter().map(|row| &row.job_id).filter(fits).collect();
-        if let Some(id) = found.iter().find(|id| id.as_str() == name) {
-            return Ok((*id).clone());
-        }
-        match found.as_slice() {
-            // A server that does not know the parameter returns other jobs.
-            _ if found.len() < page.jobs.len() => Ok(self.0.clone()),
-            [] if name == LATEST => newest(client).await,
-            [] => Ok(self.0.clone()),
-            [id] if page.total == 1 => Ok((*id).clone()),
-            several => {
-                let ids: Vec<_> = several.iter().map(|id| printable(id.as_str())).collect();
-                let more = if page.total > several.len() { ", …" } else { "" };
-                Err(ClientError::Settings(format!(
-                    "`{name}` names {} jobs: {}{more}; use more characters of the id",
-                    page.total,
-                    ids.join(", "),
-                )))
-            }
+        match among(client, "", name).await? {
+            Found::One(id) => Ok(id),
+            Found::Unknown => Ok(self.0.clone()),
+            Found::None if name == LATEST => newest(client).await,
+            // Archived jobs are not in the list of jobs.
+            Found::None => match among(client, "&archived=true", name).await? {
+                Found::One(id) => Ok(id),
+                Found::None | Found::Unknown => Ok(self.0.clone()),
+            },
         }
     }
 
@@ -91,6 +74,44 @@ impl JobName {
             ids.push(name.resolve(client).await?);
         }
         Ok(ids)
+    }
+}
+
+/// What a list of jobs has under a name.
+enum Found {
+    One(JobId),
+    None,
+    /// The server does not answer, or does not know the parameters.
+    Unknown,
+}
+
+/// Looks a name up in the list of jobs with this further parameter.
+async fn among(client: &Client, parameter: &str, name: &str) -> Result<Found, ClientError> {
+    // Whatever prevents the look-up, the request of the command reports it, and commands that wait
+    // reconnect.
+    let answer = client.get(&format!("/jobs?per_page={SHOWN}&job={name}{parameter}")).await;
+    let Ok(page) = answer.and_then(|document| document.read::<Page>()) else {
+        return Ok(Found::Unknown);
+    };
+    let fits = |id: &&JobId| id.as_str().starts_with(name) || id.as_str().ends_with(name);
+    let found: Vec<&JobId> = page.jobs.iter().map(|row| &row.job_id).filter(fits).collect();
+    if let Some(id) = found.iter().find(|id| id.as_str() == name) {
+        return Ok(Found::One((*id).clone()));
+    }
+    match found.as_slice() {
+        // A server that does not know the parameter returns other jobs.
+        _ if found.len() < page.jobs.len() => Ok(Found::Unknown),
+        [] => Ok(Found::None),
+        [id] if page.total == 1 => Ok(Found::One((*id).clone())),
+        several => {
+            let ids: Vec<_> = several.iter().map(|id| printable(id.as_str())).collect();
+            let more = if page.total > several.len() { ", …" } else { "" };
+            Err(ClientError::Settings(format!(
+                "`{name}` names {} jobs: {}{more}; use more characters of the id",
+                page.total,
+                ids.join(", "),
+            )))
+        }
     }
 }
 

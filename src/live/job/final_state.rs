@@ -25,7 +25,7 @@ impl LiveJob {
         self.pack_unless_used();
     }
 
-    fn update_ended(&self, quiet: bool) {
+    pub(super) fn update_ended(&self, quiet: bool) {
         let (ends, ended) = self.entry.with_row(|row| {
             let summary = row.facts.summary;
             let still = summary.in_progress == 0 && summary.pending == 0;

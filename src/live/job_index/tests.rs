@@ -21,6 +21,7 @@ fn row(id: &str, state: JobState, completed: u64) -> JobRow {
         schedule: None,
         fraction: 0.0,
         paused: false,
+        archived: false,
     };
     JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false }
 }

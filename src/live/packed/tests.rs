@@ -22,6 +22,7 @@ fn facts() -> JobFacts {
         schedule: None,
         fraction: 1.0,
         paused: false,
+        archived: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Blobs: files that are named by their content.
 //!
-//! Input: a file of a job. Output: the blob with its content, durable except for its name.
+//! Input: a file of a job. Output: the blob with its content, which is durable after a flush of all of them.
 //!
 //! Invariants: a blob is a second name of the job's own file where the file system can do that, so archiving takes no space
 //! and no time for large results; a blob that exists already is used as it is; a name is always 64 hexadecimal digits.
@@ -69,17 +69,23 @@ impl Blob {
     }
 }
 
-/// Stores blobs, and makes their names durable together.
+/// How many files are fsynced one by one: of more, the whole file system is flushed once, because each fsync may wait for
+/// the disk.
+const FEW: usize = 32;
+
+/// Stores blobs, and makes them durable together.
 #[derive(Debug)]
 pub(super) struct BlobWriter<'a> {
     archive: &'a Archive,
     /// The folders that have new names.
     changed: BTreeSet<PathBuf>,
+    /// The blobs that may not be durable yet, as long as they are few.
+    unsynced: Vec<PathBuf>,
 }
 
 impl<'a> BlobWriter<'a> {
     pub(super) fn new(archive: &'a Archive) -> Self {
-        Self { archive, changed: BTreeSet::new() }
+        Self { archive, changed: BTreeSet::new(), unsynced: Vec::new() }
     }
 
     /// Stores the content of a file; `None` if there is no such file.
@@ -91,8 +97,6 @@ impl<'a> BlobWriter<'a> {
             Err(error) if is_no_file_of_ours(&error) => return Ok(None),
             opened => opened.map_err(StoreError::at("archive", source))?,
         };
-        // Results are durable already; a log is not.
-        file.sync_all().map_err(StoreError::at("flush", source))?;
         let (size, sha256) = sum(&mut file).map_err(StoreError::at("archive", source))?;
         let blob = Blob { sha256, size };
         let Some(path) = self.new_path(&blob)? else { return Ok(Some(blob)) };
@@ -102,7 +106,7 @@ impl<'a> BlobWriter<'a> {
                 file.rewind()?;
                 io::copy(&mut file, to).map(drop)
             };
-            atomic::replace_with(self.archive.staging(), &path, copy, Durability::Content)?;
+            atomic::replace_with(self.archive.staging(), &path, copy, Durability::Eventual)?;
         }
         Ok(Some(blob))
     }
@@ -117,7 +121,7 @@ impl<'a> BlobWriter<'a> {
         let blob = Blob { sha256, size: text.len() as u64 };
         if let Some(path) = self.new_path(&blob)? {
             let write = |to: &mut File| to.write_all(text);
-            atomic::replace_with(self.archive.staging(), &path, write, Durability::Content)?;
+            atomic::replace_with(self.archive.staging(), &path, write, Durability::Eventual)?;
         }
         Ok(blob)
     }
@@ -129,6 +133,10 @@ impl<'a> BlobWriter<'a> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(StoreError::at("create", &folder))?;
         self.changed.insert(folder);
+        // Also one that exists: what stored it may have been killed before it was durable.
+        if self.unsynced.len() <= FEW {
+            self.unsynced.push(path.clone());
+        }
         match fs::symlink_metadata(&path) {
             // One that another program truncated is replaced.
             Ok(facts) if facts.is_file() && facts.len() == blob.size => Ok(None),
@@ -143,11 +151,17 @@ impl<'a> BlobWriter<'a> {
         }
     }
 
-    /// Makes the names of all stored blobs durable.
+    /// Makes all stored blobs and their names durable.
     ///
     /// # Errors
     /// If the disk refuses.
     pub(super) fn flush(self) -> Result<(), StoreError> {
+        if self.unsynced.len() > FEW {
+            let root = &self.archive.root;
+            let flush = || -> io::Result<()> { Ok(rustix::fs::syncfs(File::open(root)?)?) };
+            return flush().map_err(StoreError::at("flush the disk of", root));
+        }
+        self.unsynced.iter().try_for_each(|path| atomic::flush_content(path))?;
         // Outer folders last: one of them may be as new as the names in it.
         let (blobs, root) = (self.archive.blobs(), self.archive.root.clone());
         self.changed

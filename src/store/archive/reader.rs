@@ -69,6 +69,11 @@ impl ArchiveReader {
         &self.header
     }
 
+    /// The size of the record in bytes.
+    pub fn size(&self) -> u64 {
+        self.signature.size()
+    }
+
     /// Identifies this content of the record.
     pub fn signature(&self) -> Signature {
         self.signature

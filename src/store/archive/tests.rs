@@ -87,6 +87,7 @@ fn header(id: &JobId, ended_ago: Duration) -> ArchiveHeader {
         schedule: None,
         fraction: 1.0,
         paused: false,
+        archived: false,
     };
     let ended = Utc::now() - TimeDelta::from_std(ended_ago).unwrap();
     ArchiveHeader::of(&facts, None, [ended, ended + DAY], Utc::now())

@@ -11,13 +11,13 @@
 use super::Actor;
 use crate::{
     model::{FailureKind, JobId, listing::StoredPlan},
-    store::{StoreError, chain, trash},
+    store::{StoreError, chain},
     supervisor::{
-        RepoKey,
+        RepoKey, archiving,
         command::{Cancelled, Retried, TurnChanged},
         disposition::Disposition,
         job::{Job, NewJob, RecoveredJob},
-        job_steps::{self, After, CreateAnswer, Done, RemovalAnswer, Step},
+        job_steps::{self, After, CreateAnswer, Done, Step},
         pools::Purpose,
         reopen::{self, ReopenOutcome},
         scheduler::{Event, Standing},
@@ -134,19 +134,9 @@ impl Actor {
         self.note_cancelled(id, After::Cancel(answer));
     }
 
-    pub(super) fn remove(&mut self, id: &JobId, answer: RemovalAnswer) {
-        self.steps.request_removal(id, answer);
-        if self.jobs.contains_key(id) {
-            // If the server dies midway, the next server must not continue the job.
-            self.note_cancelled(id, After::Vanish);
-        } else {
-            self.remove_if_idle(id);
-        }
-    }
-
     /// Marks a job cancelled unless it has a final state. `after` follows once that is durable or
     /// the disk has refused it.
-    fn note_cancelled(&mut self, id: &JobId, after: After) {
+    pub(super) fn note_cancelled(&mut self, id: &JobId, after: After) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         if !job.finished && !job.is_cancelled() {
             job.cancel(Utc::now());
@@ -154,13 +144,6 @@ impl Actor {
         }
         self.on(Event::CancelBegun(id.clone()));
         self.push(id, Step::Master(vec![after]));
-    }
-
-    /// Removes a job's files once nothing of it runs, is being written or is queued.
-    pub(super) fn remove_if_idle(&mut self, id: &JobId) {
-        if !self.jobs.contains_key(id) && self.steps.begin_removal(id) {
-            self.push(id, Step::Remove);
-        }
     }
 
     /// Adds a step to those of a job; the step begins once those before it are done.
@@ -221,9 +204,14 @@ impl Actor {
                     finished,
                 });
             }
+            Step::Archive(header) => {
+                let setup = self.setup.clone();
+                let work = move || archiving::retire(&setup, *header);
+                self.effects.run_step(at, Purpose::Archives, work, Done::Removed);
+            }
             Step::Remove => {
                 let jobs = self.setup.jobs.clone();
-                let work = move || trash::remove_job(&jobs, &id);
+                let work = move || archiving::remove(&jobs, &id);
                 self.effects.run_step(at, Purpose::Removals, work, Done::Removed);
             }
         }
@@ -365,16 +353,10 @@ impl Actor {
             self.jobs.remove(id);
         }
     }
-
-    fn removed(&mut self, id: &JobId, removed: &Result<(), StoreError>) {
-        for answer in self.steps.end_removal(id) {
-            let _ = answer.send(removed.as_ref().map_err(copy_of).copied());
-        }
-    }
 }
 
 /// Copies an error for another caller that waits for the same outcome.
-fn copy_of(error: &StoreError) -> StoreError {
+pub(super) fn copy_of(error: &StoreError) -> StoreError {
     StoreError {
         action: error.action,
         path: error.path.clone(),

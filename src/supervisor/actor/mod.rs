@@ -16,6 +16,7 @@
 mod jobs;
 mod limits;
 mod planning;
+mod removal;
 mod scans;
 mod turns;
 mod unstarted;
@@ -248,7 +249,7 @@ impl Actor {
             Command::Retry { id, cause, answer } => self.retry(&id, cause, answer),
             Command::Cancel { id, answer } => self.cancel(&id, answer),
             Command::Turn { id, request, answer } => self.change_turn(&id, request, answer),
-            Command::Remove { id, answer } => self.remove(&id, answer),
+            Command::Remove { id, archive, answer } => self.remove(&id, archive, answer),
             Command::Reloaded => {
                 let config = self.setup.config.get();
                 self.load.resize(config.jobs.max_queued_jobs);

@@ -25,6 +25,7 @@ fn facts(state: JobState, completed_at: Option<i64>) -> JobFacts {
         discovering: false,
         discovery_errors: 0,
         paused: false,
+        archived: false,
         fraction: 0.0,
     }
 }

@@ -15,6 +15,30 @@ async function copied(page, name) {
 }
 
 export const views = {
+  /** The address of a job that is archived shows its repositories, packages and log, and no command that cannot work. */
+  async archived(browser) {
+    const page = await open(browser, `/#/jobs/${job}`);
+    await page.locator("#facts").getByText("archived: the files were removed", { exact: false }).waitFor();
+    await page.getByText("1 failed").first().waitFor();
+    await page.locator("main tr[data-row]").getByText("part-0").waitFor();
+    assert.equal(await page.getByRole("button", { name: /^Retry/ }).count(), 0);
+    await accessible(page, "an archived job");
+    await page.getByRole("link", { name: "part-0", exact: true }).click();
+    await page.getByText("shop-lib").first().waitFor();
+    await page.locator('#link[data-state="archived"]').waitFor();
+    await page.getByRole("tab", { name: "Log" }).click();
+    await page.getByText("a line of the log").waitFor();
+    await page.goBack();
+    await page.goto(`${base}/#/jobs/${job}/packages`);
+    await page.getByText("shop-lib").first().waitFor();
+    await page.goto(`${base}/#/jobs/${job}`);
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.locator("dialog").getByRole("button", { name: "Delete for good" }).click();
+    await page.waitForURL(/#\/$/);
+    await page.goto(`${base}/#/jobs/${job}`);
+    await page.getByText("it may have been removed, or expired", { exact: false }).waitFor();
+  },
+
   /** The schedules show their next and last runs, why runs were skipped, and what cannot be used; they are run and removed. */
   async schedules(browser) {
     const page = await open(browser);

@@ -1,6 +1,7 @@
 //! What single parts of the views show and do.
 
 use super::{begin, finished_group, play_job, scanner};
+use crate::archived::expire;
 use crate::support::{
     browser::plays,
     files,
@@ -35,6 +36,15 @@ async fn jobs_that_wait_show_their_places() {
     playing.end().await;
     let listed = server.get("/jobs").await.expect(200).json();
     assert!(listed["jobs"][0].get("queue_position").is_none(), "{listed:#}");
+}
+
+/// Breaks if the address of a job whose files were removed leads nowhere although its results are archived.
+#[tokio::test]
+async fn an_archived_job_is_shown() {
+    let setup = scanner().set("jobs.cleanup_interval_secs", 1);
+    let (mut server, job) = finished_group(setup, 3).await;
+    expire(&mut server, &[&job]).await;
+    play_job("archived", &server, &job).await;
 }
 
 /// Breaks if the page does not show why the server is degraded and what to do, or still shows it when it is not.

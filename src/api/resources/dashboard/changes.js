@@ -10,8 +10,7 @@ const KINDS = { added: "+ added", removed: "− removed", changed: "~ changed" }
 export async function view(main, { job, parameters }) {
   document.title = "Changes – scanwatch";
   link("");
-  const found = await request(`jobs?${new URLSearchParams({ job, per_page: "1" })}`);
-  const own = found.jobs.find((one) => one.job_id === job);
+  const own = (await listed({ job, per_page: "1" })).find((one) => one.job_id === job);
   if (!own) throw Object.assign(new Error("Job not found"), { status: 404 });
   const others = await earlier(own);
   const before = h("select", { "aria-label": "Earlier job" }, others.map((one) => h("option", { value: one.job_id }, `${time(one.created_at).textContent} · ${one.status} · ${one.job_id}`)));
@@ -63,9 +62,15 @@ export async function view(main, { job, parameters }) {
 
 const state = (word) => (word ? badge(word) : "not there");
 
+/** Rows of the list of jobs, then those of the archived ones. */
+async function listed(wanted) {
+  const lists = [{}, { archived: "true" }].map((which) => request(`jobs?${new URLSearchParams({ ...wanted, ...which })}`));
+  return (await Promise.all(lists)).flatMap((list) => list.jobs);
+}
+
 /** The other jobs of the same URL, those before this one first, newest first. */
 async function earlier(own) {
-  const { jobs } = await request(`jobs?${new URLSearchParams({ q: own.git_url.slice(0, 200), per_page: "100" })}`);
+  const jobs = await listed({ q: own.git_url.slice(0, 200), per_page: "100" });
   const others = jobs.filter((one) => one.git_url === own.git_url && one.job_id !== own.job_id);
   const isBefore = (one) => one.created_at <= own.created_at;
   return [...others.filter(isBefore), ...others.filter((one) => !isBefore(one))];

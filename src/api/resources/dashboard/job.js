@@ -7,7 +7,7 @@ import { announce, confirm, copier, fill, h, show, text } from "./dom.js";
 import { band } from "./estimate.js";
 import { REMEDIES, ago, at, badge, duration, isFinal, kindOf, number, place, seconds, signOf, time } from "./format.js";
 import { follow } from "./live.js";
-import { keyOf } from "./reduce.js";
+import { apply, keyOf, newState } from "./reduce.js";
 import { virtualTable } from "./table.js";
 import { tabList } from "./tabs.js";
 import { timeline } from "./timeline.js";
@@ -106,6 +106,7 @@ export function view(main, { job: id, parameters }) {
       head.querySelector("#facts"), badge(job.status), " · ",
       job.completed_at ? ["finished ", time(job.completed_at)] : ["changed ", h("span", { "data-since": job.last_update ?? "" }, ago(job.last_update))],
       " · ", h("span", { id: "elapsed" }, lasted(job)),
+      job.archived && h("b", null, " · archived: the files were removed after the retention time, the results are kept"),
       job.paused && !isFinal(job.status) && h("b", null, " · paused"), job.waiting_for && [" · waits for ", job.waiting_for], h("span", { id: "queue" }, queued && waits() ? ` · ${place(queued)}` : ""),
     );
     const news = JSON.stringify([job.error, job.warnings, job.discovery_errors]);
@@ -177,8 +178,9 @@ export function view(main, { job: id, parameters }) {
     const failed = state.job.summary?.failed ?? 0;
     // A button that is replaced loses the focus.
     const paused = Boolean(state.job.paused);
-    if (verbsPrint === `${final} ${failed} ${paused}`) return;
-    verbsPrint = `${final} ${failed} ${paused}`;
+    const print = `${final} ${failed} ${paused} ${state.job.archived}`;
+    if (verbsPrint === print) return;
+    verbsPrint = print;
     const act = async (what, send) => {
       try {
         await send();
@@ -198,7 +200,7 @@ export function view(main, { job: id, parameters }) {
         },
       }, "Cancel"),
       may("write") && !final && [paused ? "Resume" : "Pause", "Bump"].map((verb) => h("button", { type: "button", title: VERBS[verb], onclick: () => act(verb, () => request(`${path}/${verb.toLowerCase()}`, { method: "POST" })) }, verb)),
-      may("write") && final && failed > 0 && h("button", { type: "button", onclick: () => retry() }, `Retry ${number(failed)} failed`),
+      may("write") && final && failed > 0 && !state.job.archived && h("button", { type: "button", onclick: () => retry() }, `Retry ${number(failed)} failed`),
       may("admin") && h("button.danger", {
         type: "button",
         onclick: async () => {
@@ -234,7 +236,7 @@ export function view(main, { job: id, parameters }) {
       groups.get(cause).push(row);
     }
     const final = isFinal(state.job.status);
-    const print = JSON.stringify([final, [...groups].map(([cause, rows]) => [cause, rows.length, rows[0].error])]);
+    const print = JSON.stringify([final, state.job.archived, [...groups].map(([cause, rows]) => [cause, rows.length, rows[0].error])]);
     if (print === failuresPrint) return;
     const opened = new Set([...failures.querySelectorAll("details[open]")].map((one) => one.dataset.cause));
     const first = failuresPrint === "";
@@ -252,7 +254,7 @@ export function view(main, { job: id, parameters }) {
           drawPanel();
         } }, `All ${number(rows.length)} in the table`),
         // What the policy refuses would be refused again.
-        final && may("write") && cause in REMEDIES && cause !== "refused" && h("button", { type: "button", onclick: () => retry(cause) }, `Retry ${number(rows.length)} of ${cause}`)),
+        final && !state.job.archived && may("write") && cause in REMEDIES && cause !== "refused" && h("button", { type: "button", onclick: () => retry(cause) }, `Retry ${number(rows.length)} of ${cause}`)),
     )));
   }
 
@@ -291,21 +293,34 @@ export function view(main, { job: id, parameters }) {
       link(now) {
         link(now);
         current = now;
-        if (now === "gone") fill(main, problem({ status: 404 }));
+        if (now === "gone") void showArchived();
       },
-      change(next) {
-        const began = !state?.job;
-        state = next;
-        if (!state.job) return;
-        if (began) void askPlace();
-        const final = isFinal(state.job.status);
-        if (wasFinal === false && final) announce(`The job is finished: ${state.job.status.replaceAll("_", " ")}`);
-        wasFinal = final;
-        drawHead();
-        drawVerbs();
-        drawSoon();
-      },
+      change: draw,
     });
+  }
+
+  function draw(next) {
+    const began = !state?.job;
+    state = next;
+    if (!state.job) return;
+    if (began) void askPlace();
+    const final = isFinal(state.job.status);
+    if (wasFinal === false && final) announce(`The job is finished: ${state.job.status.replaceAll("_", " ")}`);
+    wasFinal = final;
+    drawHead();
+    drawVerbs();
+    drawSoon();
+  }
+
+  /** The job has no files any more: shows what is archived of it, if anything. */
+  async function showArchived() {
+    try {
+      const data = await request(`${path}?archived=true`);
+      link("archived");
+      draw(apply(newState(`${path}/events`), { event: "snapshot", data }));
+    } catch (error) {
+      fill(main, problem(error, showArchived));
+    }
   }
   begin();
   const asking = setInterval(() => void askPlace(), 5000);

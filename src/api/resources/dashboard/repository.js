@@ -94,7 +94,11 @@ export function view(main, { job, index, parameters }) {
   }
   void refresh();
   const stop = follow(`scan/${encodeURIComponent(job)}/events`, {
-    link,
+    async link(now) {
+      // Of a job without files the repository is archived, unless the job was removed.
+      const kept = now === "gone" && (await request(path).catch(() => null));
+      link(kept ? "archived" : now);
+    },
     change(_, events) {
       if (row && events.some(({ event, data }) => event === "snapshot" || (event === "repository" && data.repo_index === index))) void refresh();
     },

@@ -35,7 +35,7 @@ export function setParameters(values) {
 export function link(state) {
   const words = {
     connecting: "Connecting…", live: "Live", stale: "The server is silent: this may be out of date", ended: "Finished",
-    lost: "No connection: this may be out of date; trying again", "signed-out": "Signed out", gone: "Removed", "": "",
+    lost: "No connection: this may be out of date; trying again", "signed-out": "Signed out", gone: "Removed", archived: "Archived", "": "",
   };
   const element = document.getElementById("link");
   element.dataset.state = state;

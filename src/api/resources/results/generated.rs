@@ -253,6 +253,7 @@ impl GeneratedResults {
             packages_total: self.packages_total,
             packages_url,
             warnings: self.warnings(),
+            archived: facts.archived,
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn change(call: Call<1>, request: TurnRequest) -> Result<Response, ApiError> {
     let Call { api, path: [id], .. } = call;
-    let job = api.job(&id)?;
+    let job = api.live_job(&id).await?;
     if !job.facts().state.is_final() {
         writable(&api).await?;
     }
