@@ -20,7 +20,7 @@ export const views = {
     const page = await open(browser, `/#/jobs/${job}`);
     await page.locator("#facts").getByText("archived: the files were removed", { exact: false }).waitFor();
     await page.getByText("1 failed").first().waitFor();
-    await page.locator("main tr[data-row]").getByText("part-0").waitFor();
+    await page.getByRole("link", { name: "part-0", exact: true }).waitFor();
     assert.equal(await page.getByRole("button", { name: /^Retry/ }).count(), 0);
     await accessible(page, "an archived job");
     await page.getByRole("link", { name: "part-0", exact: true }).click();
