@@ -22,6 +22,9 @@ pub struct AttemptRecord {
     /// The number of this attempt among the requested retries; 0 for the first try.
     #[serde(default)]
     pub retries: u64,
+    /// Nothing else is scanned during this attempt, because the one before ran out of memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     #[serde(with = "time")]
     #[schemars(with = "Timestamp")]
     pub started_at: Timestamp,
@@ -40,6 +43,7 @@ impl AttemptRecord {
             (Some(beside), Some(kept)) if beside.attempt > kept.attempt => Some(Self {
                 interruptions: beside.interruptions.max(kept.interruptions),
                 retries: beside.retries.max(kept.retries),
+                alone: false,
                 ..beside
             }),
             (beside, kept) => kept.or(beside),
@@ -112,6 +116,7 @@ mod tests {
             attempt,
             interruptions,
             retries,
+            alone: false,
             started_at: Timestamp::default(),
         };
         for (beside, kept, expected) in [

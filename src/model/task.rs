@@ -276,6 +276,9 @@ pub struct ShimTask {
     /// The number of this attempt among the requested retries; 0 for the first try.
     #[serde(default)]
     pub retries: u64,
+    /// Nothing else is scanned during this attempt.
+    #[serde(default)]
+    pub alone: bool,
     #[serde(default)]
     pub reuse: Reuse,
     /// Which version of `command` scans; with an empty one, its results are not stored.

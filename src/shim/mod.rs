@@ -124,6 +124,7 @@ impl Shim {
             attempt: self.task.scan.attempt,
             interruptions: self.task.interruptions,
             retries: self.task.retries,
+            alone: self.task.alone,
             started_at: Utc::now(),
         };
         attempt::write(&self.job, index, &record).inspect_err(|_| self.clear_up())?;

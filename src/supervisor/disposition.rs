@@ -66,10 +66,10 @@ impl NextAttempt {
         Self { attempt, interruptions: 0, retries: 0, pause: Duration::ZERO, alone: false }
     }
 
-    /// An attempt that begins as soon as possible, after one that was interrupted.
+    /// An attempt that begins as soon as possible, after one that was interrupted, and in the same way.
     pub(super) fn after(record: &AttemptRecord, interruptions: u64) -> Self {
-        let (attempt, retries) = (record.attempt + 1, record.retries);
-        Self { attempt, interruptions, retries, pause: Duration::ZERO, alone: false }
+        let AttemptRecord { attempt, retries, alone, .. } = *record;
+        Self { attempt: attempt + 1, interruptions, retries, pause: Duration::ZERO, alone }
     }
 
     /// The automatic retry that follows a failed attempt.
@@ -130,6 +130,7 @@ mod tests {
             attempt: 4,
             interruptions: 1,
             retries: 2,
+            alone: false,
             started_at: Utc::now(),
         };
         let at = Utc::now() - since;
@@ -158,6 +159,7 @@ mod tests {
             attempt: 1,
             interruptions: 0,
             retries: 0,
+            alone: false,
             started_at: Utc::now(),
         };
         let ahead = Utc::now() + chrono::TimeDelta::days(2);

@@ -112,6 +112,7 @@ impl Repository {
             attempt: self.next_attempt,
             interruptions: self.interruptions,
             retries: self.retries,
+            alone: self.alone,
             started_at: Utc::now(),
         }
     }

@@ -150,6 +150,7 @@ fn claimed(record: Option<AttemptRecord>, ended: &ShimExit) -> Option<AttemptRec
             attempt: killed.attempt,
             interruptions: earlier.as_ref().map_or(0, |record| record.interruptions),
             retries: earlier.as_ref().map_or(0, |record| record.retries),
+            alone: earlier.as_ref().is_some_and(|record| record.alone),
             started_at: Utc::now(),
         }),
     }

@@ -9,8 +9,7 @@
 //! The number of slots that a job may hold is its share: slow scans that complete nothing halve it,
 //! each completed scan adds one (docs/decisions/0012-slow-jobs-give-back-slots.md). A host may accept
 //! fewer scans at once (`hosts`); what ran out of memory is scanned while nothing else is (`alone`).
-//! The same repository is never scanned twice at once (`same_target`). A suspended job starts nothing,
-//! and is not finished as long as anything of it is queued.
+//! The same repository is never scanned twice at once (`same_target`). A suspended job starts nothing.
 
 mod alone;
 mod hosts;
@@ -111,6 +110,8 @@ pub(super) struct Standing {
     pub(super) planning: bool,
     /// Further queued repositories, each to be scanned while nothing else is.
     pub(super) alone: Vec<u32>,
+    /// The running repository that is being scanned while nothing else is.
+    pub(super) running_alone: Option<u32>,
     /// The host of its repositories.
     pub(super) host: Option<Host>,
     pub(super) user: User,
@@ -247,6 +248,7 @@ impl Scheduler {
             Event::Submitted(job, standing) => {
                 self.running += standing.running.len();
                 self.note_at(standing.host.as_ref(), standing.running.len());
+                self.adopt_alone(&job, standing.running_alone);
                 for index in &standing.running {
                     self.targets.begin(&RepoKey { job: job.clone(), index: *index });
                 }

@@ -169,6 +169,7 @@ mod tests {
             attempt: 2,
             interruptions: 1,
             retries: 0,
+            alone: false,
             started_at: chrono::Utc::now(),
         };
         let of = |code, ordered| ShimExit::of(code, ordered, None, Some(record.clone()));

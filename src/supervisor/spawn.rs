@@ -106,6 +106,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         log_max_bytes: config.scanner.log_max_bytes,
         interruptions: repository.interruptions,
         retries: repository.retries,
+        alone: repository.alone,
         reuse: reuse(&config, options.force),
         command_version: config.scanner.command_version.clone(),
         scan,
@@ -151,6 +152,7 @@ impl Shim {
             attempt: scan.attempt,
             interruptions: task.interruptions,
             retries: task.retries,
+            alone: task.alone,
             started_at: chrono::Utc::now(),
         };
         let shim = Self {
@@ -273,6 +275,7 @@ mod tests {
             attempt: 2,
             interruptions: 0,
             retries: 0,
+            alone: false,
             started_at: chrono::Utc::now(),
         };
         attempt::write(&job, 0, &record).unwrap();

@@ -291,3 +291,41 @@ async fn a_repository_that_ran_out_of_memory_is_retried_alone() {
     let open = |name: &str| notes[..place].iter().filter(|note| note.ends_with(name)).count();
     assert_eq!(open("begins"), open("ends"), "something still ran: {notes:#?}");
 }
+
+/// Fails if a restart of the server forgets that a repository is scanned alone: while its scan goes on, or when that scan
+/// was interrupted.
+#[tokio::test]
+async fn a_scan_that_runs_alone_stays_alone_over_restarts() {
+    let setup = Setup::new()
+        .shell(HUNGRY)
+        .set("scanner.max_concurrent_processes", 3)
+        .set("scanner.retry_pause_secs", 1);
+    let mut server = setup.start().await;
+    let hungry = json!({ "git_url": "https://github.com/acme/hungry.git", "retries": 3 });
+    let hungry = server.submit_with(&hungry).await;
+    let begins = |attempt: u32| format!("hungry {attempt} begins");
+    let has = |server: &TestServer, note: &str| lines(server, "notes").iter().any(|one| one == note);
+    eventually("it is retried alone", async || has(&server, &begins(2))).await;
+
+    // Killed: the scan goes on.
+    server.kill9().await;
+    server.restart().await;
+    let other = server.submit("other").await;
+    let health = server.get("/health").await.expect(200).json();
+    assert_eq!(health["scanners"]["slots"], 1, "{health:#}");
+    assert_eq!(health["scanners"]["running"], 1, "{health:#}");
+
+    // Stopped: the scan is interrupted, and repeated.
+    server.terminate().await;
+    server.restart().await;
+    eventually("it is repeated", async || has(&server, &begins(3))).await;
+    files::write(&server.file("go"), "");
+    for job in [&hungry, &other] {
+        assert_eq!(server.finished(job).await["status"], "completed");
+    }
+    let notes = lines(&server, "notes");
+    let place = notes.iter().position(|note| *note == begins(3)).unwrap();
+    assert_eq!(notes[place + 1], "hungry 3 ends", "something ran beside it: {notes:#?}");
+    let open = |end: &str| notes[..place].iter().filter(|note| note.starts_with("other") && note.ends_with(end)).count();
+    assert_eq!(open("begins"), open("ends"), "something still ran: {notes:#?}");
+}

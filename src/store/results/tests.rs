@@ -104,6 +104,7 @@ fn task(root: &Path) -> ShimTask {
         log_max_bytes: 1,
         interruptions: 0,
         retries: 0,
+        alone: false,
         reuse: Reuse::Reuse,
         command_version: String::new(),
         scan: ScanTask {

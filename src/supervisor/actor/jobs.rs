@@ -41,11 +41,15 @@ impl Actor {
         }
         let (mut queued, mut running, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut running_alone = None;
         for (index, found) in repositories {
             match found {
                 Disposition::Finished(status) => job.note_finished(index, &status),
                 Disposition::Running(living) => {
                     running.push(index);
+                    if living.record.as_ref().is_some_and(|record| record.alone) {
+                        running_alone = Some(index);
+                    }
                     adopted.push((index, living));
                 }
                 Disposition::Queued(next) => {
@@ -82,7 +86,8 @@ impl Actor {
         let paused = paused.into_iter().map(|(index, _)| index).collect();
         // A cancel recorded in master.json may not have been carried out completely.
         let standing = self.standing(&id);
-        let standing = Standing { queued, running, paused, ending, planning, alone, ..standing };
+        let known = Standing { queued, running, paused, ending, planning, alone, ..standing };
+        let standing = Standing { running_alone, ..known };
         self.on(Event::Submitted(id, standing));
     }
 

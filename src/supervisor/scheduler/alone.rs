@@ -9,7 +9,10 @@
 //! a scan is allowed to be slow, plus the run itself.
 
 use super::{Effect, Job, Scheduler};
-use crate::{model::attempt::OrderReason, supervisor::RepoKey};
+use crate::{
+    model::{JobId, attempt::OrderReason},
+    supervisor::RepoKey,
+};
 
 /// How many other scans start before it, for each slot: at least, and while slow scans run.
 const OTHERS_FIRST: usize = 2;
@@ -60,6 +63,12 @@ impl Scheduler {
         if let Some(job) = self.jobs.get_mut(&repo.job) {
             job.alone.extend(job.paused.take(&repo.index));
         }
+    }
+
+    /// A repository was being scanned alone when the server started.
+    pub(super) fn adopt_alone(&mut self, job: &JobId, index: Option<u32>) {
+        let repo = index.map(|index| RepoKey { job: job.clone(), index });
+        self.alone.running = self.alone.running.take().or(repo);
     }
 
     /// Whether a repository is being scanned alone.

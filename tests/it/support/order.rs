@@ -24,6 +24,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
         log_max_bytes: 1 << 20,
         interruptions: 0,
         retries: 0,
+        alone: false,
         reuse: Reuse::Off,
         command_version: String::new(),
         scan: ScanTask {
