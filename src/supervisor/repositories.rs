@@ -32,6 +32,8 @@ pub(super) enum Done {
     Finalized(Finalized),
     /// The final state of a repository that was not started has been written.
     FinalWritten(Result<(), StoreError>),
+    /// It is published what a repository waits for.
+    Noted(Result<(), StoreError>),
 }
 
 /// The outcome of an attempt whose shim has exited.
@@ -156,5 +158,28 @@ pub(super) fn end_unstarted(
         Done::FinalWritten(work.await.unwrap_or_else(|panic| {
             Err(StoreError::at("write a final state in", path)(panic.into()))
         }))
+    }
+}
+
+/// Publishes what a repository waits for before this attempt.
+pub(super) fn note(
+    setup: &Setup,
+    subject: Subject,
+    attempt: u64,
+    message: String,
+    pool: &Pool,
+) -> impl Future<Output = Done> + Send + 'static {
+    let folder = setup.jobs.job(&subject.key.job);
+    let path = folder.path().to_owned();
+    let work = pool.run(move || {
+        let Subject { key, name, git_url } = &subject;
+        PlannedRepository { folder: &folder, key, name, git_url }.note(attempt, &message)
+    });
+    async move {
+        Done::Noted(
+            work.await.unwrap_or_else(|panic| {
+                Err(StoreError::at("write a message in", path)(panic.into()))
+            }),
+        )
     }
 }

@@ -129,6 +129,11 @@ pub(super) enum Effect {
     Spawn(RepoKey),
     /// Order a running shim to end.
     End(RepoKey, OrderReason),
+    /// Publish that a repository waits until the same one is not scanned any more.
+    NoteSame {
+        waiting: RepoKey,
+        running: RepoKey,
+    },
     /// Write the final states of repositories that are not started.
     Discard(JobId, Vec<u32>),
     /// The job's repositories need not be listed any more.

@@ -15,10 +15,11 @@ use crate::{
         status_file::{StatusPatch, raw_object},
         time::Timestamp,
     },
-    store::{StoreError, atomic::Durability, layout::JobDir, read},
+    store::{StoreError, atomic::Durability, attempt, layout::JobDir, lock, read},
 };
 use chrono::Utc;
 use serde_json::{Map, Value};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A repository as its plan describes it.
 pub(super) struct PlannedRepository<'a> {
@@ -46,12 +47,48 @@ impl PlannedRepository<'_> {
         failure: &Failure,
     ) -> Result<RepositoryStatus, StoreError> {
         let Self { folder, key, .. } = *self;
+        let _exclusive = exclusive();
         let before = read_status(folder, key.index)?.map(|(_, bytes)| bytes);
         let end = End { attempt, begun: None, word: state.as_str(), failure: Some(failure) };
         let bytes = self.write_status(&end, before.as_deref())?;
         RepositoryStatus::parse(key.index, &bytes).map(|(status, _)| status).map_err(|error| {
             StoreError::at("read back", folder.status(key.index))(std::io::Error::other(error))
         })
+    }
+
+    /// Adds a message to the status of a repository that waits for this attempt. Does nothing if the attempt has begun, or
+    /// the repository is finished.
+    pub(super) fn note(&self, attempt: u64, message: &str) -> Result<(), StoreError> {
+        let Self { folder, key, name, git_url } = *self;
+        let _exclusive = exclusive();
+        // The file belongs to the shim that holds the lock. One that starts meanwhile is started again.
+        let Some(_lock) = lock::take(&folder.lock(key.index))? else { return Ok(()) };
+        let claimed = attempt::read(folder, key.index)?;
+        if claimed.is_some_and(|record| record.attempt >= attempt) {
+            return Ok(());
+        }
+        let mut value = match read_status(folder, key.index)? {
+            Some((status, _)) if status.state != RepoState::Pending => return Ok(()),
+            // What it states about the next attempt stays.
+            Some((_, bytes)) => raw_object(&bytes).map(Value::Object),
+            None => None,
+        };
+        let new = || {
+            let patch = StatusPatch {
+                index: key.index,
+                name,
+                git_url,
+                attempt,
+                word: RepoState::Pending.as_str(),
+                now: Utc::now(),
+                started_at: None,
+                failure: None,
+            };
+            patch.apply(None)
+        };
+        let value = value.get_or_insert_with(new);
+        value["message"] = message.into();
+        folder.write_status(key.index, value, Durability::Eventual)
     }
 
     /// Writes a state on top of the status `before`, and returns the file's content.
@@ -106,13 +143,18 @@ impl PlannedRepository<'_> {
     }
 }
 
-/// A status without the announcement of a retry that will not take place now.
+/// A status without the announcement of an attempt that will not take place now.
 fn without_announcement(mut status: Map<String, Value>) -> Map<String, Value> {
-    let waits = status.get("status").is_some_and(|status| status == RepoState::Pending.as_str());
-    if waits && status.contains_key("failure") {
+    if status.get("status").is_some_and(|status| status == RepoState::Pending.as_str()) {
         status.remove("message");
     }
     status
+}
+
+/// Held while a repository that is not started gets a message or its final state, so that no message replaces a final state.
+fn exclusive() -> MutexGuard<'static, ()> {
+    static EXCLUSIVE: Mutex<()> = Mutex::new(());
+    EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A repository's status; `None` if its file is missing or malformed.

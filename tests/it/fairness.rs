@@ -1,6 +1,7 @@
 //! Who gets the next free slot: single repositories before groups, users by their weights, and no
 //! repository twice at once.
 
+use crate::client;
 use crate::support::{
     files,
     forge::{Forge, program},
@@ -148,6 +149,16 @@ async fn the_same_repository_is_never_scanned_twice_at_once() {
     let branch = submit(&server, json!({ "git_url": url, "ref": "next" })).await;
     assert_eq!(started(&server, 2).await[1], format!("{branch}/0"));
     assert_eq!(server.progress(&second).await["summary"]["pending"], 1);
+    for waiting in [&second, &third] {
+        let text = format!("Waiting for the same repository in job {first}");
+        eventually("it is published what it waits for", async || {
+            server.progress(waiting).await["repositories"][0]["progress"]["message"]
+                == text.as_str()
+        })
+        .await;
+        let status = client::run(&server, &["status", waiting]);
+        assert!(status.out.contains(&text), "{status:?}");
+    }
 
     server.kill9().await;
     server.restart().await;
@@ -157,6 +168,7 @@ async fn the_same_repository_is_never_scanned_twice_at_once() {
     // One asker goes; the scan of the first one is not affected.
     server.post_nothing(&format!("/scan/{second}/cancel")).await.expect(200);
     assert_eq!(server.finished(&second).await["status"], "cancelled");
+    assert_eq!(server.status_file(&second, 0).get("message"), None);
     assert_eq!(server.progress(&first).await["summary"]["in_progress"], 1);
     // The first one is cancelled: the one that still waits is scanned.
     server.post_nothing(&format!("/scan/{first}/cancel")).await.expect(200);
@@ -165,5 +177,6 @@ async fn the_same_repository_is_never_scanned_twice_at_once() {
     for job in [&third, &branch, &deep] {
         assert_eq!(server.finished(job).await["status"], "completed");
     }
+    assert_eq!(server.status_file(&third, 0).get("message"), None);
     assert_eq!(server.finished(&first).await["status"], "cancelled");
 }

@@ -304,7 +304,8 @@ async fn a_scan_that_runs_alone_stays_alone_over_restarts() {
     let hungry = json!({ "git_url": "https://github.com/acme/hungry.git", "retries": 3 });
     let hungry = server.submit_with(&hungry).await;
     let begins = |attempt: u32| format!("hungry {attempt} begins");
-    let has = |server: &TestServer, note: &str| lines(server, "notes").iter().any(|one| one == note);
+    let has =
+        |server: &TestServer, note: &str| lines(server, "notes").iter().any(|one| one == note);
     eventually("it is retried alone", async || has(&server, &begins(2))).await;
 
     // Killed: the scan goes on.
@@ -326,6 +327,11 @@ async fn a_scan_that_runs_alone_stays_alone_over_restarts() {
     let notes = lines(&server, "notes");
     let place = notes.iter().position(|note| *note == begins(3)).unwrap();
     assert_eq!(notes[place + 1], "hungry 3 ends", "something ran beside it: {notes:#?}");
-    let open = |end: &str| notes[..place].iter().filter(|note| note.starts_with("other") && note.ends_with(end)).count();
+    let open = |end: &str| {
+        notes[..place]
+            .iter()
+            .filter(|note| note.starts_with("other") && note.ends_with(end))
+            .count()
+    };
     assert_eq!(open("begins"), open("ends"), "something still ran: {notes:#?}");
 }

@@ -286,6 +286,7 @@ impl Actor {
         match effect {
             Effect::Spawn(key) => return self.start(key),
             Effect::End(key, reason) => self.order(&key, reason),
+            Effect::NoteSame { waiting, running } => self.note_same(waiting, &running),
             Effect::Discard(id, indices) => self.discard(id, indices),
             Effect::StopPlanning(id) => {
                 if let Some(stop) = self.jobs.get_mut(&id).and_then(|job| job.planning.take()) {

@@ -83,6 +83,11 @@ impl Actor {
             Done::FinalWritten(Ok(())) => {
                 self.finalize(key, None, ShimExit::unknown(ProcessTree::Ended));
             }
+            Done::Noted(noted) => {
+                if let Err(error) = noted {
+                    tracing::warn!(repository = %key, error = chain(&error), "cannot publish what a repository waits for");
+                }
+            }
             Done::FinalWritten(Err(error)) => {
                 self.try_later(key, ShimExit::unknown(ProcessTree::Unknown), &chain(&error));
             }
@@ -342,7 +347,11 @@ impl Actor {
 
     /// Carries out an effect on a repository beside the loop; the job's files stay until it is
     /// done.
-    fn carry_out(&mut self, key: RepoKey, work: impl Future<Output = Done> + Send + 'static) {
+    pub(super) fn carry_out(
+        &mut self,
+        key: RepoKey,
+        work: impl Future<Output = Done> + Send + 'static,
+    ) {
         self.steps.begin_effect(&key.job);
         self.effects.run_on_repository(key, work);
     }

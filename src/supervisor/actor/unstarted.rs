@@ -14,7 +14,7 @@ use crate::{
         RepoKey,
         discards::{self, Discards, Unstarted},
         pools::Purpose,
-        repositories::Subject,
+        repositories::{self, Subject},
         scheduler::Event,
     },
 };
@@ -34,6 +34,16 @@ impl Actor {
             (index, RepoState::Failed, Failure::new(FailureKind::Refused, reason))
         });
         self.write_ends(job, ends.collect());
+    }
+
+    /// Publishes that a repository waits until the same one is not scanned for another job any more.
+    pub(super) fn note_same(&mut self, waiting: RepoKey, running: &RepoKey) {
+        let Some(subject) = self.subject(&waiting) else { return };
+        let attempt = self.next_attempt(&waiting);
+        let message = format!("Waiting for the same repository in job {}", running.job);
+        let pool = self.effects.pool(Purpose::Files);
+        let work = repositories::note(&self.setup, subject, attempt, message, pool);
+        self.carry_out(waiting, work);
     }
 
     /// Writes final states of repositories that are not started, beside the loop.

@@ -25,8 +25,14 @@ fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, Setup, 
     let kind = crate::model::master::ScanType::Repository;
     let master = Master::new(&key.job, URL, Some(kind), vec!["r".to_owned()], Utc::now());
     let folder = jobs.create_job(&key.job, 0o750, &master, &plan).unwrap();
-    let record =
-        AttemptRecord { schema: 1, attempt, interruptions: 0, retries: 0, alone: false, started_at: Utc::now() };
+    let record = AttemptRecord {
+        schema: 1,
+        attempt,
+        interruptions: 0,
+        retries: 0,
+        alone: false,
+        started_at: Utc::now(),
+    };
     attempt::write(&folder, 0, &record).unwrap();
     let failure = Failure::new(FailureKind::Exit, "of the test");
     let planned = PlannedRepository { folder: &folder, key: &key, name: "r", git_url: URL };

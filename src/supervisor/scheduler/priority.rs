@@ -62,7 +62,7 @@ impl Scheduler {
             return;
         }
         while self.running < self.in_use() {
-            self.set_doubles_aside();
+            self.set_doubles_aside(effects);
             let Some(choice) = self.choose() else { return };
             let Some(id) = self.turns.get(choice.position).cloned() else { return };
             let first = self.jobs.get(&id).and_then(|job| job.queued.front().copied());

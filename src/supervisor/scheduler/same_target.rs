@@ -7,7 +7,7 @@
 //! meanwhile; it returns to the front of its job's queue when that slot is released, however that
 //! scan ended; a repository without a known key never waits.
 
-use super::Scheduler;
+use super::{Effect, Scheduler};
 use crate::{
     model::{JobId, target_key::TargetKey},
     supervisor::RepoKey,
@@ -18,8 +18,8 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     of: HashMap<JobId, HashMap<u32, TargetKey>>,
-    /// How many shims scan each target: one, unless shims of an earlier server were adopted.
-    running: HashMap<TargetKey, usize>,
+    /// The repositories whose shims scan each target: one, unless shims of an earlier server were adopted.
+    running: HashMap<TargetKey, Vec<RepoKey>>,
     waiting: HashMap<TargetKey, Vec<RepoKey>>,
 }
 
@@ -41,46 +41,46 @@ impl Targets {
     /// The repository holds a slot.
     pub(super) fn begin(&mut self, repo: &RepoKey) {
         if let Some(key) = self.key(&repo.job, repo.index) {
-            *self.running.entry(key).or_default() += 1;
+            self.running.entry(key).or_default().push(repo.clone());
         }
     }
 
     /// The repository has released its slot. Returns the repositories that need not wait any more.
     fn end(&mut self, repo: &RepoKey) -> Vec<RepoKey> {
         let Some(key) = self.key(&repo.job, repo.index) else { return Vec::new() };
-        let left = self.running.get_mut(&key).map_or(0, |count| {
-            *count -= 1;
-            *count
-        });
-        if left > 0 {
-            return Vec::new();
+        if let Some(running) = self.running.get_mut(&key) {
+            running.retain(|one| one != repo);
+            if !running.is_empty() {
+                return Vec::new();
+            }
         }
         self.running.remove(&key);
         self.waiting.remove(&key).unwrap_or_default()
     }
 
-    /// Whether another repository with the same key holds a slot. If so, this one is remembered
+    /// The repository with the same key that holds a slot. If there is one, this one is remembered
     /// until that slot is released.
-    fn waits(&mut self, job: &JobId, index: u32) -> bool {
-        let key = self.key(job, index).filter(|key| self.running.contains_key(key));
-        let Some(key) = key else { return false };
-        self.waiting.entry(key).or_default().push(RepoKey { job: job.clone(), index });
-        true
+    fn waits(&mut self, waiting: &RepoKey) -> Option<RepoKey> {
+        let key = self.key(&waiting.job, waiting.index)?;
+        let running = self.running.get(&key)?.first()?.clone();
+        self.waiting.entry(key).or_default().push(waiting.clone());
+        Some(running)
     }
 }
 
 impl Scheduler {
     /// Takes repositories out of the front of their queues that have to wait for the same one of
     /// another job. Jobs that have waited longer for a turn come first.
-    pub(super) fn set_doubles_aside(&mut self) {
+    pub(super) fn set_doubles_aside(&mut self, effects: &mut Vec<Effect>) {
         let Self { turns, jobs, targets, .. } = self;
         for id in &*turns {
             let Some(job) = jobs.get_mut(id).filter(|job| job.has_room()) else { continue };
-            while let Some(index) = job.queued.front().copied()
-                && targets.waits(id, index)
-            {
+            while let Some(index) = job.queued.front().copied() {
+                let waiting = RepoKey { job: id.clone(), index };
+                let Some(running) = targets.waits(&waiting) else { break };
                 job.queued.pop_front();
                 job.set_aside.insert(index);
+                effects.push(Effect::NoteSame { waiting, running });
             }
         }
     }
@@ -103,7 +103,7 @@ impl Scheduler {
 mod tests {
     use super::{
         super::{
-            Effect, Event, Standing,
+            Event, Standing,
             tests::{id, repo, spawns, submit},
         },
         *,

@@ -60,7 +60,14 @@ async fn a_start_with_many_jobs_takes_seconds_and_little_memory() {
     let folder = JobsDir::new(&setup.jobs()).unwrap().job(&group.parse().unwrap());
     // All but the last are done, each in an attempt of its own.
     let started_at = chrono::Utc::now();
-    let record = AttemptRecord { schema: 1, attempt: 1, interruptions: 0, retries: 0, alone: false, started_at };
+    let record = AttemptRecord {
+        schema: 1,
+        attempt: 1,
+        interruptions: 0,
+        retries: 0,
+        alone: false,
+        started_at,
+    };
     for index in 0..large - 1 {
         attempt::write(&folder, u32::try_from(index).unwrap(), &record).unwrap();
         write_status(folder.path(), index, &format!("part-{index}"));

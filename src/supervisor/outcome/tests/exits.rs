@@ -22,7 +22,14 @@ fn job() -> (tempfile::TempDir, Setup, RepoKey, AttemptRecord) {
     let plan = Plan::of([("r".to_owned(), URL.to_owned())]);
     jobs.create_job(&key.job, 0o750, &Master::default(), &plan).unwrap();
     let started_at = chrono::Utc::now();
-    let record = AttemptRecord { schema: 1, attempt: 2, interruptions: 1, retries: 0, alone: false, started_at };
+    let record = AttemptRecord {
+        schema: 1,
+        attempt: 2,
+        interruptions: 1,
+        retries: 0,
+        alone: false,
+        started_at,
+    };
     (root, Setup::of_test(jobs), key, record)
 }
 

@@ -12,7 +12,14 @@ fn ended(word: &str, failure: &Failure) -> (tempfile::TempDir, Setup, RepoKey) {
     let plan = Plan::of([("r".to_owned(), URL.to_owned())]);
     let folder = jobs.create_job(&key.job, 0o750, &Master::default(), &plan).unwrap();
     let started_at = Utc::now();
-    let record = AttemptRecord { schema: 1, attempt: 4, interruptions: 1, retries: 2, alone: false, started_at };
+    let record = AttemptRecord {
+        schema: 1,
+        attempt: 4,
+        interruptions: 1,
+        retries: 2,
+        alone: false,
+        started_at,
+    };
     attempt::write(&folder, 0, &record).unwrap();
     let patch = StatusPatch {
         index: 0,

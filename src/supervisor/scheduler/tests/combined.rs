@@ -86,7 +86,7 @@ impl World {
                     self.running.retain(|running| *running != repo);
                     effects.extend(self.queue.on(Event::Again(repo)));
                 }
-                Effect::End(..) | Effect::StopPlanning(_) => {}
+                Effect::End(..) | Effect::StopPlanning(_) | Effect::NoteSame { .. } => {}
                 Effect::Discard(job, indices) => {
                     self.alone.retain(|repo| repo.job != job);
                     effects.extend(self.queue.on(Event::Discarded(job, indices.len())));
