@@ -40,6 +40,11 @@ impl ResultKey {
     /// The key for a task; `None` if its result is neither stored nor reused: the store is switched off, a command has no
     /// version, the repository is a local path, or versions are resolved from local caches, which change by themselves.
     pub fn of(task: &ShimTask) -> Option<Self> {
+        Self::for_version(task, env!("CARGO_PKG_VERSION"))
+    }
+
+    /// As [`of`](Self::of), for this version of the built-in scanner.
+    pub(super) fn for_version(task: &ShimTask, own_version: &str) -> Option<Self> {
         let ScanTask { network, module_caches, .. } = &task.scan;
         let version = task.command_version.trim();
         let is_named = task.command.is_empty() || !version.is_empty();
@@ -48,7 +53,7 @@ impl ResultKey {
             return None;
         }
         let scanner = if task.command.is_empty() {
-            Scanner::BuiltIn { version: env!("CARGO_PKG_VERSION") }
+            Scanner::BuiltIn { version: own_version }
         } else {
             Scanner::Command { command: &task.command, version }
         };

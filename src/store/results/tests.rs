@@ -187,6 +187,9 @@ fn every_option_is_a_part_of_the_key() {
     with(&|task| command(task, "1"));
     with(&|task| command(task, "2"));
     with(&|task| (task.command, task.command_version) = (vec!["scan2".into()], "2".into()));
+    let of_version = |version| ResultKey::for_version(&place.task, version);
+    assert_ne!(of_version("1.0.0"), of_version("1.0.1"), "another version finds the result");
+    assert_eq!(of_version(env!("CARGO_PKG_VERSION")), Some(base.clone()));
     // What does not change a result.
     let mut same = place.task.clone();
     (same.scan.job_id, same.scan.repo_index) = ("third".parse().unwrap(), 9);
