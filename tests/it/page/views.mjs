@@ -39,6 +39,21 @@ export const views = {
     await page.getByText("it may have been removed, or expired", { exact: false }).waitFor();
   },
 
+  /** The list of jobs and the timeline show why fewer slots are in use than the settings allow, until they are all in use again. */
+  async slots(browser) {
+    const reason = "1 of 3 slots: a repository that ran out of memory is scanned alone";
+    const page = await open(browser);
+    await page.getByText(reason, { exact: false }).waitFor();
+    const timeline = await page.context().newPage();
+    await timeline.goto(`${base}/#/jobs/${job}?tab=timeline`);
+    await timeline.locator(".timeline").getByText(reason, { exact: true }).waitFor();
+    await accessible(timeline, "a timeline with fewer slots");
+    process.stdout.write("live\n");
+    await told("released");
+    await timeline.locator("#facts").getByText("completed").waitFor();
+    await timeline.locator(".timeline").getByText(reason).waitFor({ state: "detached" });
+  },
+
   /** The schedules show their next and last runs, why runs were skipped, and what cannot be used; they are run and removed. */
   async schedules(browser) {
     const page = await open(browser);

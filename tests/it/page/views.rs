@@ -38,6 +38,37 @@ async fn jobs_that_wait_show_their_places() {
     assert!(listed["jobs"][0].get("queue_position").is_none(), "{listed:#}");
 }
 
+/// Breaks if nobody can see on the page why fewer scans run than the settings allow.
+#[tokio::test]
+async fn fewer_slots_are_explained() {
+    let hungry = r"
+if task['attempt'] == 1:
+    say('failed', attempt=1, failure={'kind': 'out_of_memory', 'detail': 'of the test'})
+    sys.exit(1)
+say('scanning', attempt=task['attempt'])
+while not os.path.exists(here + '/go'):
+    time.sleep(0.05)
+say('completed', attempt=task['attempt'])
+";
+    let server = Setup::new()
+        .python(hungry)
+        .set("scanner.max_concurrent_processes", 3)
+        .set("scanner.retry_pause_secs", 1)
+        .start()
+        .await;
+    let body = json!({ "git_url": "https://github.com/acme/hungry.git", "retries": 1 });
+    let job = server.submit_with(&body).await;
+    eventually("it is scanned alone", async || {
+        server.get("/health").await.json()["scanners"]["slots"] == 1
+    })
+    .await;
+    let mut playing = begin("slots", &server, &[("PAGE_JOB", &job)]).await.live().await;
+    files::write(&server.file("go"), "");
+    assert_eq!(server.finished(&job).await["status"], "completed");
+    playing.tell("released");
+    playing.end().await;
+}
+
 /// Breaks if the address of a job whose files were removed leads nowhere although its results are archived.
 #[tokio::test]
 async fn an_archived_job_is_shown() {

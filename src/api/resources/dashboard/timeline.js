@@ -1,7 +1,9 @@
-// Where the time of a group goes: each slot is a lane, each scan a bar from its start to its end.
+// Where the time of a group goes: each slot is a lane, each scan a bar from its start to its end; and why there are fewer slots than
+// the settings allow.
 
-import { fill, h, svg } from "./dom.js";
+import { fill, h, svg, text } from "./dom.js";
 import { at, duration, isFinal, kindOf, number } from "./format.js";
+import { onHealth } from "./health.js";
 
 const LANE = 18;
 const LEFT = 34;
@@ -11,7 +13,8 @@ const MOST = 4000;
 export function timeline({ onopen }) {
   const drawing = svg("svg", { class: "lanes", role: "img" });
   const note = h("p.faint");
-  const element = h("div.timeline", null, note, drawing);
+  const why = h("div.note", { role: "status" });
+  const element = h("div.timeline", null, note, why, drawing);
   let rows = [];
   let width = 0;
 
@@ -35,6 +38,7 @@ export function timeline({ onopen }) {
     if (!bars.length) {
       fill(drawing);
       note.textContent = "Nothing has started yet.";
+      drawing.setAttribute("aria-label", note.textContent);
       return;
     }
     const first = Math.min(...bars.map((bar) => bar.from));
@@ -66,6 +70,18 @@ export function timeline({ onopen }) {
     );
   }
 
+  /** As long as the job is not finished, shows why fewer slots than the ceiling are in use: "3 of 8 slots: memory pressure". */
+  let leave = null;
+  function explain(job) {
+    if (!job || isFinal(job.status)) {
+      leave?.();
+      leave = null;
+      text(why, "");
+      return;
+    }
+    leave ??= onHealth((health) => text(why, health?.scanners?.limited_by ?? ""));
+  }
+
   let timer = null;
   const soon = () => {
     timer ??= setTimeout(() => {
@@ -77,13 +93,15 @@ export function timeline({ onopen }) {
   observer.observe(element);
   return {
     element,
-    set(next) {
+    set(next, job) {
       rows = next;
+      explain(job);
       soon();
     },
     tick: soon,
     stop() {
       observer.disconnect();
+      leave?.();
       clearTimeout(timer);
     },
   };
