@@ -9,10 +9,14 @@ mod deferred_recovery;
 mod reload;
 
 use crate::{
+    archive::{ObjectArchive, StorageError},
     config::{Config, CurrentConfig, WatchMode},
     intake::Intake,
-    live::{ArchivedJobs, Live, Nudger, PackageIndexes, Plans, Results, WatchOptions, Watcher},
+    live::{
+        ArchivedJobs, Live, LiveJob, Nudger, PackageIndexes, Plans, Results, WatchOptions, Watcher,
+    },
     pool::Pool,
+    sbom::Document,
     schedules::{self, Schedules},
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
@@ -46,6 +50,11 @@ pub enum StartError {
     #[error("{0}")]
     Tls(String),
     #[error(
+        "the archive in {place} cannot be used; check [archive] url, endpoint and region, that the bucket exists, and that its \
+         credentials may read, write, list and delete objects"
+    )]
+    Archive { place: String, source: StorageError },
+    #[error(
         "internal error: the queue has stopped; restart the server: running scans continue, and queued \
          ones are on the disk"
     )]
@@ -69,6 +78,8 @@ pub struct Engine {
     /// The schedules of a service; a scan from the command line has none.
     schedules: Option<Schedules>,
     pub webhooks: Webhooks,
+    /// The object storage that finished jobs are archived in, if there is one.
+    pub archive: Option<ObjectArchive>,
     /// The `PATH` of the scanners.
     path: String,
     /// The number of jobs that could not be read at the start and are not recovered yet.
@@ -80,11 +91,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Locks the jobs folder, recovers its jobs, and starts all components.
+    /// Locks the jobs folder, recovers its jobs, and starts all components. No finished job is removed that is not in `archive`,
+    /// if there is one.
     ///
     /// # Errors
     /// The reason why the engine cannot start; in this case nothing has been changed.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config, archive: Option<ObjectArchive>) -> Result<Self, StartError> {
         let config = with_absolute_command(config);
         let jobs = JobsDir::new(&config.jobs.dir)?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
@@ -125,6 +137,7 @@ impl Engine {
             space,
             schedules: None,
             webhooks,
+            archive,
             path,
             unread: Arc::new(AtomicUsize::new(unread.len())),
             jobs,
@@ -153,6 +166,7 @@ impl Engine {
             jobs: engine.jobs.clone(),
             config: engine.config.clone(),
             webhooks: engine.webhooks.clone(),
+            archive: engine.archive.clone(),
             pool: Pool::new("clean-up", 1),
         };
         let (every, shutdown) = (config.jobs.cleanup_interval, engine.shutdown.clone());
@@ -183,6 +197,17 @@ impl Engine {
     /// Starts to notify the webhooks of the settings.
     pub fn start_webhooks(&self, documents: Documents) {
         self.webhooks.start(documents, &self.tasks, self.shutdown.clone());
+    }
+
+    /// Starts to archive finished jobs. `documents` makes bills of materials.
+    pub fn start_archive(
+        &self,
+        documents: impl Fn(&Arc<LiveJob>, u32) -> Document<'static> + Send + Sync + 'static,
+    ) {
+        if let Some(archive) = &self.archive {
+            let (live, config) = (Arc::clone(&self.live), self.config.clone());
+            archive.start(live, config, documents, &self.tasks, self.shutdown.clone());
+        }
     }
 
     /// Starts the self-test of the scanners' sandbox in the background.

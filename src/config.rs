@@ -5,6 +5,7 @@
 //! Invariants: there is no global state; no other module reads environment variables or files of
 //! settings.
 
+mod archive;
 pub mod authorities;
 mod current;
 pub mod foreign;
@@ -18,6 +19,7 @@ mod sections;
 mod values;
 mod webhooks;
 
+pub use archive::{ArchiveConfig, ArchiveCredentials, ArchivePlace};
 pub use current::CurrentConfig;
 pub use layers::{EffectiveSetting, SettingsError};
 pub use reload::{Changes, Reloader};
@@ -58,6 +60,8 @@ pub struct Config {
     pub network: NetworkPolicy,
     pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
+    /// Where finished jobs are archived.
+    pub archive: Option<ArchiveConfig>,
     /// Who is notified of what happens to jobs.
     pub webhooks: Vec<Webhook>,
     pub categories: BTreeMap<String, Category>,
@@ -289,6 +293,10 @@ fn validate(
         let checked = webhook.check(&webhooks, &sources.environment);
         webhooks.push(checked.map_err(|reason| refusal("webhooks", &reason, places))?);
     }
+    let archive = sections
+        .archive
+        .check(&sources.environment)
+        .map_err(|(key, reason)| refusal(&format!("archive.{key}"), &reason, places))?;
     let categories = sections.categories;
     Ok(Config {
         server,
@@ -302,6 +310,7 @@ fn validate(
         network,
         discovery,
         forges,
+        archive,
         webhooks,
         categories,
         schedules,

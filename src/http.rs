@@ -20,6 +20,8 @@ pub fn client() -> ClientBuilder {
         .no_proxy()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
+        // With object storage, reqwest is built with HTTP/2; forges and webhooks are contacted in the same way without it.
+        .http1_only()
 }
 
 /// Finds the first error of a type in an error chain, including errors wrapped in `io::Error`.

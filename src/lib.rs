@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod app;
+pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod ecosystem;

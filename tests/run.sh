@@ -31,11 +31,11 @@ step() {
 
 step cargo fmt --all -- --check
 # The one feature is on, so that its code is checked, too.
-step cargo clippy --locked --features top --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" step cargo doc --locked --features top --no-deps --quiet
+step cargo clippy --locked --features top,archive --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --features top,archive --no-deps --quiet
 if cargo nextest --version >/dev/null 2>&1; then
     # Half of the tests wait most of the time, so two of them share a core.
-    step cargo nextest run --locked --features top --test-threads "${NEXTEST_TEST_THREADS:-$(($(nproc) * 2))}"
+    step cargo nextest run --locked --features top,archive --test-threads "${NEXTEST_TEST_THREADS:-$(($(nproc) * 2))}"
 else
-    step cargo test --locked --features top
+    step cargo test --locked --features top,archive
 fi

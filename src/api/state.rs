@@ -13,6 +13,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
+    archive::{Availability, ObjectArchive},
     config::CurrentConfig,
     intake::Intake,
     live::{ArchiveError, ArchivedJobs, Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
@@ -53,6 +54,8 @@ pub struct Parts {
     /// The free space of the jobs folder's disk.
     pub space: Arc<Space>,
     pub webhooks: Webhooks,
+    /// The object storage that finished jobs are archived in, if there is one.
+    pub archive: Option<ObjectArchive>,
     /// The number of jobs that could not be read at startup and are still unreadable.
     pub unread: Arc<AtomicUsize>,
     /// Ends event streams.
@@ -126,29 +129,71 @@ impl Api {
             return Ok(job);
         }
         let archived = Arc::clone(&self.archived);
-        let is_archived = self.read_pools.files.run(move || archived.has(&id)).await?;
-        Err(if is_archived { ApiError::JobArchived } else { ApiError::JobNotFound })
+        let is_archived = self
+            .read_pools
+            .files
+            .run({
+                let id = id.clone();
+                move || archived.has(&id)
+            })
+            .await?;
+        if is_archived || self.is_in_storage(&id, ObjectArchive::find).await? {
+            return Err(ApiError::JobArchived);
+        }
+        Err(ApiError::JobNotFound)
     }
 
-    /// As [`job`](Self::job), also if the job is archived.
+    /// As [`job`](Self::job), also if the job is archived, here or in object storage.
     pub(super) async fn job_or_archived(&self, id: &str) -> Result<Arc<LiveJob>, ApiError> {
         let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
         if let Some(job) = self.live.get(&id) {
             return Ok(job);
         }
-        let archived = Arc::clone(&self.archived);
+        if let Some(job) = self.archived_job(&id).await? {
+            return Ok(job);
+        }
+        if self.is_in_storage(&id, ObjectArchive::bring_back).await?
+            && let Some(job) = self.archived_job(&id).await?
+        {
+            return Ok(job);
+        }
+        Err(ApiError::JobNotFound)
+    }
+
+    /// A job that is archived here.
+    async fn archived_job(&self, id: &JobId) -> Result<Option<Arc<LiveJob>>, ApiError> {
+        let (archived, id) = (Arc::clone(&self.archived), id.clone());
         let found = self.read_pools.files.run(move || archived.get(&id)).await?;
-        found
-            .map_err(|error| match error {
-                ArchiveError::Busy => ApiError::Unavailable {
-                    detail: "Too many archived jobs are being read".into(),
-                    retry_after: Some(5),
-                },
-                ArchiveError::Unreadable(error) => {
-                    ApiError::internal("read an archived job", &error)
-                }
-            })?
-            .ok_or(ApiError::JobNotFound)
+        found.map_err(|error| match error {
+            ArchiveError::Busy => ApiError::Unavailable {
+                detail: "Too many archived jobs are being read".into(),
+                retry_after: Some(5),
+            },
+            ArchiveError::Unreadable(error) => ApiError::internal("read an archived job", &error),
+        })
+    }
+
+    /// Whether object storage has a job that is not here, as far as that can be known.
+    async fn is_in_storage(
+        &self,
+        id: &JobId,
+        ask: impl AsyncFnOnce(&ObjectArchive, &JobId) -> Availability,
+    ) -> Result<bool, ApiError> {
+        let Some(archive) = &self.archive else { return Ok(false) };
+        let unavailable = |detail: &'static str, retry_after| {
+            Err(ApiError::Unavailable { detail: detail.into(), retry_after: Some(retry_after) })
+        };
+        match ask(archive, id).await {
+            Availability::Here | Availability::There => Ok(true),
+            Availability::Absent => Ok(false),
+            Availability::Busy => {
+                unavailable("Archived jobs are being brought back from object storage", 5)
+            }
+            Availability::Unavailable => unavailable(
+                "The job is not here, and object storage cannot be read; the log names the cause",
+                30,
+            ),
+        }
     }
 
     /// Reserves a slot for another stream of this user.

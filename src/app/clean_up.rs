@@ -5,9 +5,10 @@
 //! treated like our own.
 
 use crate::{
+    archive::ObjectArchive,
     config::CurrentConfig,
     live::{ArchivedJobs, Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
-    model::time::Timestamp,
+    model::{JobId, time::Timestamp},
     pool::Pool,
     store::{
         archive::ArchiveHeader,
@@ -50,6 +51,8 @@ pub(super) struct CleanUp {
     pub(super) config: CurrentConfig,
     /// A job is removed after its events are recorded.
     pub(super) webhooks: Webhooks,
+    /// A job is removed after it is in the archive.
+    pub(super) archive: Option<ObjectArchive>,
     pub(super) pool: Pool,
 }
 
@@ -156,6 +159,11 @@ impl CleanUp {
             if !self.webhooks.has_recorded(id) {
                 continue;
             }
+            if let Some(archive) = &self.archive
+                && !archive.may_remove(id).await
+            {
+                continue;
+            }
             let header = header(&job, ended_at, results_retention, Utc::now());
             let is_archived = header.is_some();
             let removed = match header {
@@ -185,7 +193,17 @@ impl CleanUp {
     /// Removes archived jobs that have expired, and the files that no archived job uses any more. Returns what failed.
     async fn clean_archive(&self, retention: Duration) -> Option<String> {
         let archived = Arc::clone(&self.archived);
-        let cleaned = self.pool.run(move || archived.clean(retention, Utc::now())).await;
+        let cleaned = self
+            .pool
+            .run({
+                let storage = self.archive.clone();
+                move || {
+                    let may_go =
+                        |id: &JobId| storage.as_ref().is_none_or(|storage| storage.may_forget(id));
+                    archived.clean(retention, Utc::now(), &may_go)
+                }
+            })
+            .await;
         match cleaned {
             Ok(Ok((0, 0))) | Err(_) => None,
             Ok(Ok((jobs, files))) => {

@@ -43,6 +43,12 @@ pub(super) const CODES_OF_TOP: &str = "Exit codes: 0 ended by a key, 2 usage, se
     credentials that the server refused, 4 the server cannot be reached at the start, 130 interrupted \
     (Ctrl-C, SIGTERM). While it runs, an outage ends nothing: it reconnects.";
 
+/// Of `archive`.
+#[cfg(feature = "archive")]
+pub(super) const CODES_OF_ARCHIVE: &str = "Exit codes: 0 success, 1 the job is not in the archive, or is damaged \
+    there, 2 usage, settings, a bucket that does not exist or denies access, or a folder that exists or cannot be written, \
+    4 the object storage cannot be reached, or does not work, 130 interrupted.";
+
 /// Of `results`.
 pub(super) const CODES_OF_RESULTS: &str = "Exit codes: 0 success (failed repositories are listed on \
     standard error), 1 no repository completed, 2 usage, settings, or a job that is unfinished or \

@@ -4,6 +4,8 @@
 //! error, and an exit code. Invariants: commands contain no rules of their own; a closed pipe ends
 //! a command without an error message.
 
+#[cfg(feature = "archive")]
+mod archive;
 mod cancel;
 mod client;
 mod diff;
@@ -114,6 +116,13 @@ enum Command {
     Webhook {
         #[command(subcommand)]
         command: webhook::WebhookCommand,
+    },
+    /// List and restore the jobs of the archive in object storage; needs no server.
+    #[cfg(feature = "archive")]
+    #[command(after_help = exit::CODES_OF_ARCHIVE)]
+    Archive {
+        #[command(subcommand)]
+        command: archive::ArchiveCommand,
     },
     /// Print the health of a server.
     Health(health::HealthArgs),
@@ -228,6 +237,8 @@ pub fn run() -> ExitCode {
         Command::Rm(args) => remove::run(&args).into(),
         Command::Schedules(args) => schedules::run(&args).into(),
         Command::Webhook { command } => webhook::run(&command).into(),
+        #[cfg(feature = "archive")]
+        Command::Archive { command } => archive::run(command).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Limits(args) => limits::run(&args).into(),
         Command::Worker(args) => worker::run(args),

@@ -183,7 +183,8 @@ async fn scan_all(
     config.jobs.results_retention = Duration::ZERO;
     (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);
     config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
-    let engine = Engine::start(config).await.map_err(|error: StartError| anyhow!(chain(&error)))?;
+    let engine =
+        Engine::start(config, None).await.map_err(|error: StartError| anyhow!(chain(&error)))?;
     let inputs = home.path().join("inputs");
     let started = start_all(args, &engine, targets, &inputs).await;
     let outcome = match started {

@@ -13,6 +13,7 @@ use crate::{
     },
     app::{Engine, StartError},
     config::{Config, Reloader},
+    live::LiveJob,
     sbom::{Budget, Document, Format},
     store::chain,
     sys::{
@@ -106,7 +107,8 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
     // Bind first, so that a port in use is detected before the recovery.
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
-    let mut engine = Engine::start(config).await?;
+    let archive = start_checks::archive(&config).await?;
+    let mut engine = Engine::start(config, archive).await?;
     let schedules = engine.start_schedules().await;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -125,7 +127,9 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         tasks.spawn(keep_current(Arc::clone(&auth), every, shutdown.clone()));
     }
     engine.test_isolation();
-    engine.start_webhooks(bills_of_materials(&engine));
+    let documents = bills_of_materials(&engine);
+    engine.start_webhooks(Documents::new(documents.clone()));
+    engine.start_archive(documents);
     if let Some(tls) = &tls {
         tasks.spawn(keep_current(Arc::clone(tls), every, shutdown.clone()));
     }
@@ -161,6 +165,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
         started_at,
         space: Arc::clone(&engine.space),
         webhooks: engine.webhooks.clone(),
+        archive: engine.archive.clone(),
         unread: Arc::clone(&engine.unread),
         shutdown: shutdown.clone(),
     };
@@ -193,16 +198,18 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
     if in_order { Ok(()) } else { Err(StartError::QueueEnded) }
 }
 
-/// The bills of materials that webhooks upload.
-fn bills_of_materials(engine: &Engine) -> Documents {
+/// Makes the bills of materials that webhooks upload and that the archive has.
+fn bills_of_materials(
+    engine: &Engine,
+) -> impl Fn(&Arc<LiveJob>, u32) -> Document<'static> + Clone + Send + Sync + 'static {
     let (results, live) = (Arc::clone(&engine.results), Arc::clone(&engine.live));
-    Documents::new(move |job, index| {
+    move |job, index| {
         let (live, of) = (Arc::clone(&live), Arc::clone(job));
         let is_there = move || live.get(of.id()).is_some_and(|job| Arc::ptr_eq(&job, &of));
         let repositories = [vec![index], Vec::new()];
         let findings = FromFiles::new(&results, job, repositories, Box::new(is_there));
         Document::new(Format::CycloneDx, None, findings, Utc::now(), Budget::default())
-    })
+    }
 }
 
 /// Prints the server's address and how to use it, with warnings.

@@ -21,7 +21,7 @@ use std::{
 const SOURCE_COLUMN: usize = 56;
 
 /// Sources of settings in addition to the defaults and the environment.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct SettingsArgs {
     /// A settings file (TOML); `scanwatch config defaults` prints one with every setting.
     #[arg(long, value_name = "FILE")]

@@ -7,10 +7,21 @@
 use crate::{
     api::{auth::Auth, tls::Tls},
     app::StartError,
+    archive::ObjectArchive,
     config::Config,
+    store::layout::JobsDir,
 };
 use secrecy::SecretString;
 use std::env::VarError;
+
+/// The archive of the settings, if there is one. `config check` contacts no archive.
+pub(super) async fn archive(config: &Config) -> Result<Option<ObjectArchive>, StartError> {
+    let Some(settings) = &config.archive else { return Ok(None) };
+    let jobs = JobsDir::new(&config.jobs.dir)?;
+    let opened = ObjectArchive::open(settings, &jobs).await;
+    let place = settings.place.to_string();
+    opened.map(Some).map_err(|source| StartError::Archive { place, source })
+}
 
 /// The accounts: the one of `API_USERNAME` and `API_PASSWORD`, and those of the files.
 pub(super) fn accounts(config: &Config) -> Result<Auth, StartError> {

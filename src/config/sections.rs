@@ -5,6 +5,7 @@
 //! and the message of the first error. Invariants: every value of a section is usable.
 
 use super::{
+    archive::ArchiveSection,
     forges::ForgeSection,
     values::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
@@ -33,6 +34,7 @@ pub(super) struct Sections {
     pub(super) network: NetworkSection,
     pub(super) discovery: DiscoveryConfig,
     pub(super) log: LogConfig,
+    pub(super) archive: ArchiveSection,
     #[serde(default)]
     pub(super) forges: Vec<ForgeSection>,
     #[serde(default)]

@@ -169,13 +169,18 @@ impl ArchivedJobs {
         rows.forget_unless(is_recent);
     }
 
-    /// Removes the records of jobs that ended more than `retention` ago, and blobs that no record names. Returns how many
+    /// Removes the records of jobs that ended more than `retention` ago and that `may_go` allows to remove, and blobs that no record names. Returns how many
     /// of each. Blocks.
     ///
     /// # Errors
     /// The first operation that failed; the others are still carried out.
-    pub fn clean(&self, retention: Duration, now: Timestamp) -> Result<(u64, u64), CleanError> {
-        let expired = self.archive.remove_expired(retention, now, &|_| true);
+    pub fn clean(
+        &self,
+        retention: Duration,
+        now: Timestamp,
+        may_go: &dyn Fn(&JobId) -> bool,
+    ) -> Result<(u64, u64), CleanError> {
+        let expired = self.archive.remove_expired(retention, now, may_go);
         if !matches!(expired, Ok(0)) {
             self.has_unused.store(true, Ordering::Relaxed);
         }

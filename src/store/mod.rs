@@ -13,6 +13,7 @@ pub mod io_error;
 pub mod layout;
 pub mod listing;
 pub mod lock;
+pub mod new_folder;
 pub mod open_folder;
 pub mod read;
 mod removal;
@@ -24,6 +25,7 @@ pub mod schedules;
 pub mod server_lock;
 pub mod space;
 pub mod trash;
+pub mod uploads;
 pub mod webhooks;
 
 use std::{io, path::PathBuf};

@@ -8,6 +8,7 @@
 use super::{
     StoreError,
     layout::{JobDir, JobsDir},
+    new_folder,
     read::is_missing_folder,
     removal::{remove, remove_folder},
 };
@@ -23,6 +24,8 @@ use std::{
 /// The minimum age of a leftover in `.staging`: far longer than a write takes, and short enough for
 /// an operator who waits.
 const LEFT_BEHIND: Duration = Duration::from_mins(1);
+/// That of a folder that was being restored.
+const LEFT_RESTORING: Duration = Duration::from_hours(24);
 
 /// The prefix of a self-test's folder in `.staging`.
 pub const SELF_TEST: &str = "self-test-";
@@ -104,7 +107,10 @@ pub fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) -> Result<(), S
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
         let meant = among.is_none_or(|them| them.contains(&name));
-        if ours && meant && is_old(&entry.path()) {
+        let restoring = name.to_string_lossy().starts_with(new_folder::PREFIX);
+        let is_left = (ours && is_old(&entry.path()))
+            || (restoring && is_older(&entry.path(), LEFT_RESTORING));
+        if meant && is_left {
             outcome = outcome.and(remove_old(&entry.path()));
         }
     }
@@ -128,9 +134,13 @@ pub fn sweep_kept(jobs: &JobsDir) -> Result<(), StoreError> {
 }
 
 fn is_old(path: &Path) -> bool {
+    is_older(path, LEFT_BEHIND)
+}
+
+fn is_older(path: &Path, least: Duration) -> bool {
     fs::symlink_metadata(path)
         .and_then(|facts| facts.modified())
-        .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_BEHIND))
+        .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > least))
 }
 
 fn remove_old(path: &Path) -> Result<(), StoreError> {

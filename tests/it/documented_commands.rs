@@ -165,7 +165,7 @@ fn the_commands_of_an_installation_work() {
                     "dist",
                     "--locked",
                     "--features",
-                    "top",
+                    "top,archive",
                     "--target",
                     "x86_64-unknown-linux-musl",
                 ];

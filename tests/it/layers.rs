@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "archive",
             "config",
             "intake",
             "live",
@@ -41,15 +42,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "webhooks",
         ],
     ),
+    ("archive", &["config", "http", "live", "model", "pool", "sbom", "store"]),
     ("webhooks", &["config", "http", "live", "model", "pool", "sbom", "store"]),
     (
         "app",
         &[
+            "archive",
             "config",
             "intake",
             "live",
             "model",
             "pool",
+            "sbom",
             "schedules",
             "store",
             "supervisor",

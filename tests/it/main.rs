@@ -105,6 +105,8 @@ mod module_cache;
 mod module_cycles;
 #[cfg(test)]
 mod monitoring;
+#[cfg(all(test, feature = "archive"))]
+mod object_archive;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]

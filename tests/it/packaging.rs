@@ -32,8 +32,13 @@ fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
 
 /// Fails unless the words are an existing command and its flags.
 fn is_a_command_line(words: &[&str]) {
-    // It exists in packages, which are built with the feature.
-    if words[0] == "top" && !cfg!(feature = "top") {
+    // They exist in packages, which are built with the features.
+    let is_absent = match words[0] {
+        "top" => !cfg!(feature = "top"),
+        "archive" => !cfg!(feature = "archive"),
+        _ => false,
+    };
+    if is_absent {
         return;
     }
     let of_command = words.iter().take_while(|word| !word.starts_with("--")).copied();

@@ -4,12 +4,12 @@
 //!
 //! Invariants: the words are a closed list, [`REASONS`]; no text contains a path or a secret.
 
-use crate::{api::state::Api, store::space::Obstacle};
+use crate::{api::state::Api, archive::ObjectArchive, store::space::Obstacle};
 use chrono::Utc;
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 14] = [
+pub(super) const REASONS: [&str; 15] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -24,6 +24,7 @@ pub(super) const REASONS: [&str; 14] = [
     WEBHOOKS,
     PRESSURE,
     ARCHIVE,
+    OBJECT_STORAGE,
 ];
 
 /// The settings cannot be read again.
@@ -57,6 +58,8 @@ const WEBHOOKS: &str = "webhooks";
 const PRESSURE: &str = "pressure";
 /// Expired jobs cannot be archived or removed, or archived ones cannot be cleaned up.
 const ARCHIVE: &str = "archive";
+/// Finished jobs cannot be uploaded to the archive.
+const OBJECT_STORAGE: &str = "object_storage";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -98,6 +101,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         PRESSURE => {
             "Find out what uses the memory, the disks or the processors of the machine: /health names \
              the resource. Scans go on meanwhile, one at a time; more follow by themselves."
+        }
+        OBJECT_STORAGE => {
+            "Make the object storage of [archive] available again: check its network, its bucket and the permissions of its \
+             credentials. Uploads go on by themselves; jobs stay here meanwhile, so watch the free space."
         }
         ARCHIVE => {
             "Make the disk of the jobs folder writable, and `.results` in it; the log names each file. The next \
@@ -154,6 +161,10 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
     add(WEBHOOKS, api.webhooks.problems());
     add(ARCHIVE, api.archived.problem().into_iter().collect());
     add(PRESSURE, api.supervisor.limits().problem(Utc::now()).into_iter().collect());
+    add(
+        OBJECT_STORAGE,
+        api.archive.as_ref().and_then(ObjectArchive::problem).into_iter().collect(),
+    );
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

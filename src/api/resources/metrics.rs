@@ -6,6 +6,8 @@
 //! thread of the pool `checks`; labels have a bounded
 //! number of values; the name of every family contains its unit.
 
+mod archive;
+
 use super::degraded;
 use crate::api::{
     connections::request_metrics::{OTHER, Requests},
@@ -66,6 +68,7 @@ async fn text(api: &Api) -> String {
     watcher(&mut text, api);
     request_metrics(&mut text, api);
     webhooks(&mut text, api);
+    archive::archive(&mut text, api);
     text.finish()
 }
 

@@ -32,7 +32,9 @@ use super::{StoreError, atomic, layout::JobsDir};
 use crate::model::JobId;
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -54,6 +56,11 @@ impl Archive {
     /// The archive of a jobs folder; does not touch the disk.
     pub fn of(jobs: &JobsDir) -> Self {
         Self { root: jobs.result_store(), staging: jobs.staging() }
+    }
+
+    /// An archive in a folder of its own, for one job that is being uploaded.
+    pub fn in_folder(root: PathBuf, staging: PathBuf) -> Self {
+        Self { root, staging }
     }
 
     /// The path of a job's record, whether or not it exists.
@@ -102,6 +109,41 @@ impl Archive {
             Err(error) if super::io_error::is_absence(&error) => Ok(false),
             Err(error) => Err(StoreError::at("remove", path)(error)),
         }
+    }
+
+    /// Takes the record of a job and its blobs from files elsewhere on the same file system: `new` are the files with their
+    /// content, `old` the blobs that are here already. Does nothing and returns false if one of these has gone meanwhile.
+    ///
+    /// # Errors
+    /// If the disk refuses; there is no new record then.
+    pub fn adopt(
+        &self,
+        id: &JobId,
+        record: &Path,
+        new: &[(Blob, PathBuf)],
+        old: &[Blob],
+    ) -> Result<bool, StoreError> {
+        let _exclusive = Self::exclusive();
+        if !old.iter().all(|blob| self.has_blob(blob)) {
+            return Ok(false);
+        }
+        let rename = |from: &Path, to: &Path| {
+            let folder = to.parent().unwrap_or(to);
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(StoreError::at("create", folder))?;
+            fs::rename(from, to).map_err(StoreError::at("create", to))
+        };
+        for (blob, path) in new {
+            rename(path, &self.blob_path(blob))?;
+        }
+        // What a power cut loses of this is in the archive that it came from, and is brought back again.
+        rename(record, &self.record_path(id)).map(|()| true)
+    }
+
+    /// Whether a blob is here. Blocks.
+    pub fn has_blob(&self, blob: &Blob) -> bool {
+        fs::symlink_metadata(self.blob_path(blob))
+            .is_ok_and(|facts| facts.is_file() && facts.len() == blob.size())
     }
 
     /// Waits until no other thread writes a record or removes blobs, and keeps it so until the guard is dropped.

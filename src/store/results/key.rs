@@ -95,7 +95,7 @@ impl fmt::Display for ResultKey {
 }
 
 /// Lowercase hexadecimal digits.
-pub(in crate::store) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a `String` cannot fail.

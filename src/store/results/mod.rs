@@ -28,10 +28,8 @@ mod record;
 mod retention;
 
 pub use head::Names;
-pub use key::ResultKey;
-pub(in crate::store) use key::hex;
-pub(in crate::store) use record::sum;
-pub use record::{Facts, Origin, Record, Stored};
+pub use key::{ResultKey, hex};
+pub use record::{Facts, Origin, Record, Stored, sum};
 pub use retention::Removed;
 
 use super::layout::JobsDir;

@@ -210,8 +210,11 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     StoreError::at("store", path.to_owned())
 }
 
-/// The size of a file and its SHA-256.
-pub(in crate::store) fn sum(file: &mut File) -> io::Result<(u64, String)> {
+/// The size of a file and its SHA-256, from its beginning.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn sum(file: &mut File) -> io::Result<(u64, String)> {
     file.rewind()?;
     let mut context = Context::new(&SHA256);
     let mut piece = vec![0; 64 << 10];

@@ -23,6 +23,8 @@ pub(crate) mod python;
 pub(crate) mod raw;
 pub(crate) mod remote_machine;
 pub(crate) mod rounds;
+#[cfg(feature = "archive")]
+pub(crate) mod s3;
 pub(crate) mod sampler;
 pub(crate) mod server;
 pub(crate) mod sse;

@@ -22,15 +22,22 @@ const PACKAGES: [&str; 9] = [
     "openapi-python-client==0.29.1",
 ];
 
+/// A server of S3.
+#[cfg(feature = "archive")]
+const S3_SERVER: [&str; 1] = ["moto[server]==5.2.5"];
+
 /// The folder with the packages.
-static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
+static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| installed(&PACKAGES));
+
+/// Installs packages, unless they are installed already; returns their folder.
+fn installed(packages: &[&str]) -> PathBuf {
     // The compiled parts are for one Python.
     let tag = program("python3")
         .args(["-c", "import sys; print(sys.implementation.cache_tag)"])
         .output()
         .expect("the tests need python3");
     let tag = String::from_utf8_lossy(&tag.stdout).trim().to_owned();
-    let key = PACKAGES.map(|text| text.replace("==", "-")).join("_");
+    let key = packages.iter().map(|text| text.replace("==", "-")).collect::<Vec<_>>().join("_");
     let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = below.join(format!("python-{tag}-{key}"));
     // Tests are separate processes, and only one of them may install.
@@ -47,17 +54,27 @@ static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
             .arg("--no-cache-dir")
             .arg("--target")
             .arg(half.path())
-            .args(PACKAGES);
+            .args(packages);
         succeed(&mut install);
         std::fs::rename(half.keep(), &folder).expect("a folder can be renamed in its place");
     }
     folder
-});
+}
 
 /// Python with these packages.
 pub(crate) fn python() -> Command {
+    with_packages(&TOOLS)
+}
+
+/// Python with a server of S3.
+#[cfg(feature = "archive")]
+pub(crate) fn s3_server() -> Command {
+    with_packages(&installed(&S3_SERVER))
+}
+
+fn with_packages(folder: &Path) -> Command {
     let mut command = program("python3");
-    command.env("PYTHONPATH", &*TOOLS).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("PYTHONPATH", folder).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 

@@ -20,6 +20,11 @@ pub(super) async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
     }
     writable(&api).await?;
     let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
+    if let Some(archive) = &api.archive {
+        // Noted first: whatever happens to this request, the job does not come back from there.
+        let noted = archive.remove(&id).await;
+        noted.map_err(|error| unstorable("The job cannot be removed", &error))?;
+    }
     let removed = api.supervisor.remove(&id).await;
     api.archived.forget(&id);
     api.nudger.nudge(&id).await;
