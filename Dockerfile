@@ -12,7 +12,7 @@ COPY benches benches
 COPY tests tests
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --profile dist --locked --features top,archive && cp target/dist/scanwatch /usr/local/bin/scanwatch
+    cargo build --profile dist --locked --all-features && cp target/dist/scanwatch /usr/local/bin/scanwatch
 
 FROM debian:bookworm-slim
 # git fetches repositories; ca-certificates provides the trusted authorities. tini is process 1: it reaps the

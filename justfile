@@ -7,8 +7,8 @@ default:
 # Checks the format, the lints and the documentation.
 lint:
     cargo fmt --all -- --check
-    cargo clippy --locked --features top,archive --all-targets -- -D warnings
-    RUSTDOCFLAGS=-Dwarnings cargo doc --locked --features top,archive --no-deps --quiet
+    cargo clippy --locked --all-features --all-targets -- -D warnings
+    RUSTDOCFLAGS=-Dwarnings cargo doc --locked --all-features --no-deps --quiet
 
 # Runs everything that CI runs: the checks of `lint`, and all tests.
 test:
@@ -16,7 +16,7 @@ test:
 
 # Runs the tests whose names contain a word: `just one scheduler`.
 one word:
-    cargo nextest run --locked --features top,archive {{word}}
+    cargo nextest run --locked --all-features {{word}}
 
 # Runs a benchmark, or some of its rows: `just bench serving lists`.
 bench name *rows:

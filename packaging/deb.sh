@@ -34,6 +34,9 @@ architecture=$(dpkg --print-architecture)
 # The unit in this repository is for a manual installation in /usr/local.
 sed 's|/usr/local/bin/|/usr/bin/|' packaging/scanwatch.service >"$work/unit"
 put 0644 "$work/unit" usr/lib/systemd/system/scanwatch.service
+# Not enabled: an agent needs settings and an enrolment.
+sed 's|/usr/local/bin/|/usr/bin/|' packaging/scanwatch-agent.service >"$work/unit"
+put 0644 "$work/unit" usr/lib/systemd/system/scanwatch-agent.service
 put 0644 packaging/deb/sysusers.conf usr/lib/sysusers.d/scanwatch.conf
 put 0644 packaging/deb/scanwatch.toml etc/scanwatch/scanwatch.toml
 put 0600 packaging/deb/scanwatch.env etc/scanwatch/scanwatch.env

@@ -19,7 +19,7 @@ use crate::{
     sbom::Document,
     schedules::{self, Schedules},
     store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
-    supervisor::{self, Isolation, Recovered, Setup, Supervisor},
+    supervisor::{self, Agents, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
     webhooks::{Documents, Webhooks},
 };
@@ -49,6 +49,8 @@ pub enum StartError {
     Credentials(String),
     #[error("{0}")]
     Tls(String),
+    #[error("{0}")]
+    Engine(String),
     #[error(
         "the archive in {place} cannot be used; check [archive] url, endpoint and region, that the bucket exists, and that its \
          credentials may read, write, list and delete objects"
@@ -108,6 +110,7 @@ impl Engine {
             space: Arc::clone(&space),
             path: path.clone(),
         };
+        let agents = Agents::open(&setup).await.map_err(StartError::Engine)?;
         let recovered = {
             let setup = setup.clone();
             run_blocking(move || prepare(&setup)).await?
@@ -116,7 +119,7 @@ impl Engine {
         let isolation = Arc::new(Isolation::new(&config.scanner));
         let Recovered { jobs: recovered, unread } = recovered;
         let (planner, plannings) = mpsc::unbounded_channel();
-        let supervisor = Supervisor::start(setup.clone(), recovered, planner, &tasks);
+        let supervisor = Supervisor::start(setup.clone(), agents, recovered, planner, &tasks);
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let archived = Arc::new(ArchivedJobs::new(&jobs, &live));

@@ -5,9 +5,11 @@
 //! Invariants: there is no global state; no other module reads environment variables or files of
 //! settings.
 
+mod agent;
 mod archive;
 pub mod authorities;
 mod current;
+mod engine;
 pub mod foreign;
 mod forges;
 #[cfg(any(test, fuzzing))]
@@ -19,8 +21,10 @@ mod sections;
 mod values;
 mod webhooks;
 
+pub use agent::AgentConfig;
 pub use archive::{ArchiveConfig, ArchiveCredentials, ArchivePlace};
 pub use current::CurrentConfig;
+pub use engine::{DEFAULT_LABEL, EngineConfig, EngineKind};
 pub use layers::{EffectiveSetting, SettingsError};
 pub use reload::{Changes, Reloader};
 pub use sections::{
@@ -53,12 +57,15 @@ pub struct Config {
     pub auth: AuthConfig,
     pub jobs: JobsConfig,
     pub scanner: ScannerConfig,
+    pub engine: EngineConfig,
     pub scheduler: SchedulerConfig,
     pub limits: Limits,
     pub watch: WatchConfig,
     pub log: LogConfig,
     pub network: NetworkPolicy,
     pub discovery: DiscoveryConfig,
+    /// Of `scanwatch agent`.
+    pub agent: AgentConfig,
     pub forges: Vec<Forge>,
     /// Where finished jobs are archived.
     pub archive: Option<ArchiveConfig>,
@@ -234,8 +241,11 @@ fn validate(
 ) -> Result<Config, SettingsError> {
     let sections = serde_path_to_error::deserialize::<_, Sections>(table)
         .map_err(|error| refusal(&error.path().to_string(), error.inner().message(), places))?;
-    let Sections { server, auth, jobs, scanner, scheduler, limits, watch, log, discovery, .. } =
-        sections;
+    let Sections { server, auth, jobs, scanner, engine, scheduler, limits, .. } = sections;
+    let Sections { watch, log, discovery, agent, .. } = sections;
+    if let Some((name, message)) = engine.problem() {
+        return Err(refusal(name, message, places));
+    }
     let tls = ["server.tls_certificate_file", "server.tls_key_file"];
     let (set, unset) = match (&server.tls_certificate_file, &server.tls_key_file) {
         (Some(_), None) => (tls[0], tls[1]),
@@ -303,12 +313,14 @@ fn validate(
         auth,
         jobs,
         scanner,
+        engine,
         scheduler,
         limits,
         watch,
         log,
         network,
         discovery,
+        agent,
         forges,
         archive,
         webhooks,

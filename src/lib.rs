@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "nats")]
+pub mod agent;
 pub mod api;
 pub mod app;
 pub mod archive;
@@ -32,4 +34,6 @@ pub mod store;
 pub mod supervisor;
 pub mod sys;
 pub mod webhooks;
+#[cfg(feature = "nats")]
+pub mod wire;
 pub mod worker;

@@ -30,12 +30,12 @@ step() {
 }
 
 step cargo fmt --all -- --check
-# The one feature is on, so that its code is checked, too.
-step cargo clippy --locked --features top,archive --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" step cargo doc --locked --features top,archive --no-deps --quiet
+# All features are on, so that their code is checked, too.
+step cargo clippy --locked --all-features --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --all-features --no-deps --quiet
 if cargo nextest --version >/dev/null 2>&1; then
     # Half of the tests wait most of the time, so two of them share a core.
-    step cargo nextest run --locked --features top,archive --test-threads "${NEXTEST_TEST_THREADS:-$(($(nproc) * 2))}"
+    step cargo nextest run --locked --all-features --test-threads "${NEXTEST_TEST_THREADS:-$(($(nproc) * 2))}"
 else
-    step cargo test --locked --features top,archive
+    step cargo test --locked --all-features
 fi

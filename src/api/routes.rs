@@ -9,9 +9,9 @@ use super::{
     auth::Auth,
     connections::request_body::RequestBody,
     resources::{
-        dashboard, diff, docs, events, health, jobs, limits, log, metrics, openapi, packages,
-        repositories, repository, results, sbom, scan, schedules, sign_in, warnings, webhooks,
-        websocket,
+        agents, dashboard, diff, docs, events, health, jobs, limits, log, metrics, openapi,
+        packages, repositories, repository, results, sbom, scan, schedules, sign_in, warnings,
+        webhooks, websocket,
     },
     routing::{
         resource::Resource,
@@ -58,6 +58,7 @@ pub fn resources() -> Vec<Resource> {
             "The webhooks of the settings, and what was delivered to them.",
             webhooks::routes(),
         ),
+        resource("Agents", "Scans on other machines: who runs them.", agents::routes()),
         resource(
             "Service",
             "Health, metrics and documentation of the service.",

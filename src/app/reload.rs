@@ -37,7 +37,8 @@ impl Engine {
         };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
-            let _ = shutdown.run_until_cancelled(reload.run(hangup, settings, missed)).await;
+            let reloading = Box::pin(reload.run(hangup, settings, missed));
+            let _ = shutdown.run_until_cancelled(reloading).await;
         });
     }
 }

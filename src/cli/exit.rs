@@ -11,6 +11,11 @@ pub(super) const CODES: &str = "Exit codes: 0 success, 1 a repository failed, 2 
 pub(super) const CODES_OF_SERVE: &str = "Exit codes: 0 stopped in order, 1 internal error, \
     2 usage or settings, 3 another server uses the jobs folder, 130 stopped at once.";
 
+/// Of `agent`.
+#[cfg(feature = "nats")]
+pub(super) const CODES_OF_AGENT: &str = "Exit codes: 0 stopped in order, 2 usage or settings, or a NATS that \
+    cannot be used, 3 another agent uses the folder, 130 stopped at once (running scans continue).";
+
 /// Of `scan`.
 pub(super) const CODES_OF_SCAN: &str = "Exit codes: 0 all repositories are scanned, 1 a repository failed, \
     or no repository of a group was scanned, 2 usage or settings, or the output cannot be written, \

@@ -4,6 +4,9 @@
 //! error, and an exit code. Invariants: commands contain no rules of their own; a closed pipe ends
 //! a command without an error message.
 
+#[cfg(feature = "nats")]
+mod agent;
+mod agents;
 #[cfg(feature = "archive")]
 mod archive;
 mod cancel;
@@ -128,6 +131,11 @@ enum Command {
     Health(health::HealthArgs),
     /// Print how many scans may run at once on a server; with --max, change it.
     Limits(limits::LimitsArgs),
+    /// Scan on this machine for a server on another one, through NATS.
+    #[cfg(feature = "nats")]
+    Agent(agent::AgentArgs),
+    /// List the agents on other machines that scan for a server.
+    Agents(agents::AgentsArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
     /// --url.
     Worker(worker::WorkerArgs),
@@ -185,6 +193,7 @@ impl Command {
                 | Self::Health(_)
                 | Self::Schedules(_)
                 | Self::Limits(_)
+                | Self::Agents(_)
         )
     }
 }
@@ -241,6 +250,9 @@ pub fn run() -> ExitCode {
         Command::Archive { command } => archive::run(command).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Limits(args) => limits::run(&args).into(),
+        #[cfg(feature = "nats")]
+        Command::Agent(args) => agent::run(args).into(),
+        Command::Agents(args) => agents::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
         Command::Token { command } => token::run(command).into(),

@@ -15,7 +15,7 @@ mod targets;
 use super::{Exit, SettingsArgs, logging, output, scan_options::ScanOptionsArgs, signals::Signals};
 use crate::{
     app::{Engine, StartError},
-    config::Config,
+    config::{Config, EngineKind},
     intake::{IntakeError, ScanRequest, target::Target},
     live::LiveJob,
     model::{JobState, RepoState, master::Options, scan_result::ScanResult},
@@ -181,6 +181,9 @@ async fn scan_all(
     // The minimum of free space makes a service wait for space; this command must finish.
     // The jobs folder is removed afterwards.
     config.jobs.results_retention = Duration::ZERO;
+    // What the settings say about other machines is meant for a server.
+    config.engine.kind = EngineKind::Local;
+    config.engine.nats.clear();
     (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);
     config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
     let engine =

@@ -5,7 +5,9 @@
 //! and the message of the first error. Invariants: every value of a section is usable.
 
 use super::{
+    agent::AgentConfig,
     archive::ArchiveSection,
+    engine::EngineConfig,
     forges::ForgeSection,
     values::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
@@ -28,11 +30,13 @@ pub(super) struct Sections {
     pub(super) auth: AuthConfig,
     pub(super) jobs: JobsConfig,
     pub(super) scanner: ScannerConfig,
+    pub(super) engine: EngineConfig,
     pub(super) scheduler: SchedulerConfig,
     pub(super) limits: Limits,
     pub(super) watch: WatchConfig,
     pub(super) network: NetworkSection,
     pub(super) discovery: DiscoveryConfig,
+    pub(super) agent: AgentConfig,
     pub(super) log: LogConfig,
     pub(super) archive: ArchiveSection,
     #[serde(default)]

@@ -60,12 +60,7 @@ pub enum AddressKind {
 impl NetworkPolicy {
     /// Whether `allow_hosts` allows this host name.
     pub fn allows_host(&self, host: &str) -> bool {
-        self.allow_hosts.iter().any(|allowed| match allowed.strip_prefix("*.") {
-            Some(parent) => host
-                .strip_suffix(parent)
-                .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
-            None => allowed == host,
-        })
+        self.allow_hosts.iter().any(|allowed| matches_host(allowed, host))
     }
 
     /// The proxy through which this origin is contacted; `None` if it is contacted directly.
@@ -88,6 +83,16 @@ impl NetworkPolicy {
     pub fn in_allowed_net(&self, address: IpAddr) -> bool {
         let plain = address.to_canonical();
         self.allow_nets.iter().any(|net| net.contains(&address) || net.contains(&plain))
+    }
+}
+
+/// Whether a host is the one that a setting names: by its name, or as a name below `*.example.com`.
+pub fn matches_host(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(parent) => {
+            host.strip_suffix(parent).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+        }
+        None => pattern == host,
     }
 }
 

@@ -28,6 +28,22 @@ pub struct AttemptRecord {
     #[serde(with = "time")]
     #[schemars(with = "Timestamp")]
     pub started_at: Timestamp,
+    /// Where the attempt runs, if on another machine: no process of this machine holds the lock then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteAttempt>,
+}
+
+/// An attempt that an agent on another machine runs, or will run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RemoteAttempt {
+    /// `nats`.
+    pub engine: String,
+    /// The agent that has begun it; absent until one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Which delivery of its message has begun, from 1; 0 until one has.
+    #[serde(default)]
+    pub delivery: u64,
 }
 
 /// Numbers from here on in a record are implausible: a sum must not overflow.
@@ -44,6 +60,8 @@ impl AttemptRecord {
                 interruptions: beside.interruptions.max(kept.interruptions),
                 retries: beside.retries.max(kept.retries),
                 alone: false,
+                // The server records a remote attempt in both places.
+                remote: None,
                 ..beside
             }),
             (beside, kept) => kept.or(beside),
@@ -118,6 +136,7 @@ mod tests {
             retries,
             alone: false,
             started_at: Timestamp::default(),
+            remote: None,
         };
         for (beside, kept, expected) in [
             (None, None, None),

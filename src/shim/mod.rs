@@ -126,6 +126,7 @@ impl Shim {
             retries: self.task.retries,
             alone: self.task.alone,
             started_at: Utc::now(),
+            remote: None,
         };
         attempt::write(&self.job, index, &record).inspect_err(|_| self.clear_up())?;
         // The attempt is claimed. Without this copy a scanner could revert the claim more easily.

@@ -6,6 +6,7 @@
 //! are in `.staging`, which is not watched; nothing is removed that scanwatch did not create.
 
 pub mod admission;
+pub mod agents;
 pub mod archive;
 pub mod atomic;
 pub mod attempt;
@@ -24,6 +25,8 @@ pub mod retention;
 pub mod schedules;
 pub mod server_lock;
 pub mod space;
+#[cfg(feature = "nats")]
+pub mod tickets;
 pub mod trash;
 pub mod uploads;
 pub mod webhooks;

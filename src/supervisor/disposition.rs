@@ -25,14 +25,33 @@ use std::time::Duration;
 pub(super) enum Disposition {
     /// Its status file has a final state.
     Finished(Box<RepositoryStatus>),
-    /// A shim is scanning it.
-    Running(LiveShim),
+    /// An attempt that another server started is not known to have ended.
+    Running(Living),
     /// It has to be scanned, for the first time or again.
     Queued(NextAttempt),
     /// Its attempt failed with a transient cause, and a retry follows.
     WillRetry { failed: Box<RepositoryStatus>, cause: FailureKind, next: NextAttempt },
     /// It must not be contacted, and its final state is still to be written.
     Refused(String),
+}
+
+/// An attempt that another server started.
+#[derive(Debug)]
+pub(super) enum Living {
+    /// Its shim runs on this machine.
+    Shim(LiveShim),
+    /// It was given to an agent on another machine.
+    Remote(AttemptRecord),
+}
+
+impl Living {
+    /// The record of the attempt, if it has been claimed.
+    pub(super) fn record(&self) -> Option<&AttemptRecord> {
+        match self {
+            Self::Shim(shim) => shim.record.as_ref(),
+            Self::Remote(record) => Some(record),
+        }
+    }
 }
 
 /// A running shim of another server.
@@ -132,6 +151,7 @@ mod tests {
             retries: 2,
             alone: false,
             started_at: Utc::now(),
+            remote: None,
         };
         let at = Utc::now() - since;
         let file = serde_json::json!({
@@ -161,6 +181,7 @@ mod tests {
             retries: 0,
             alone: false,
             started_at: Utc::now(),
+            remote: None,
         };
         let ahead = Utc::now() + chrono::TimeDelta::days(2);
         let file = serde_json::json!({

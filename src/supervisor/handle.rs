@@ -9,6 +9,7 @@ use super::{
     Setup,
     actor::Actor,
     command::{Cancelled, Command, CreateError, RemoveError, Retried, TurnChanged, TurnRequest},
+    engine::Agents,
     job::{NewJob, Planned, Planning, RecoveredJob},
     limits::ScanLimits,
     load::{Load, QueuePermit},
@@ -31,6 +32,7 @@ pub struct Supervisor {
     commands: mpsc::Sender<Command>,
     load: Arc<Load>,
     scan_metrics: Arc<ScanMetrics>,
+    agents: Agents,
 }
 
 impl Supervisor {
@@ -38,6 +40,7 @@ impl Supervisor {
     /// have to be listed go to `planner`, which answers with [`planned`](Self::planned).
     pub fn start(
         setup: Setup,
+        agents: Agents,
         recovered: Vec<RecoveredJob>,
         planner: mpsc::UnboundedSender<Planning>,
         tasks: &TaskTracker,
@@ -47,9 +50,17 @@ impl Supervisor {
         let scans = config.scanner.max_concurrent_processes;
         let load = Arc::new(Load::new(config.jobs.max_queued_jobs, scans));
         let scan_metrics = Arc::new(ScanMetrics::new());
-        let actor = Actor::new(setup, planner, Arc::clone(&load), Arc::clone(&scan_metrics));
-        tasks.spawn(actor.run(inbox, recovered));
-        Self { commands, load, scan_metrics }
+        let parts = (Arc::clone(&load), Arc::clone(&scan_metrics));
+        let actor = Actor::new(setup, agents.clone(), planner, parts);
+        // The connection to the agents lasts as long as the loop.
+        let serving = agents.clone().serve();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = actor.run(inbox, recovered) => {}
+                () = serving => {}
+            }
+        });
+        Self { commands, load, scan_metrics, agents }
     }
 
     /// Reserves a permit of the queue of jobs that wait for their first scan; `None` if the queue
@@ -157,6 +168,11 @@ impl Supervisor {
     /// Returns when the loop has ended: after a stop, or because it failed.
     pub async fn ended(&self) {
         self.commands.closed().await;
+    }
+
+    /// The agents on other machines.
+    pub fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// How the scans of this server run ended, and how long they took.

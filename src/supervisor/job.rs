@@ -114,6 +114,7 @@ impl Repository {
             retries: self.retries,
             alone: self.alone,
             started_at: Utc::now(),
+            remote: None,
         }
     }
 }

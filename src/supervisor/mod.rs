@@ -11,17 +11,19 @@
 //! one event at a time.
 //!
 //! From the bottom up: rules and plain data (`scheduler`, `pressure`, `throttling`, `shim_exit`,
-//! `disposition`, `job`, `limits`, `command`); effects, which do not know the loop (`spawn` and `shim_watchdog`, `outcome` and
-//! `final_states`, `recovery` and `reopen`, `job_steps`, `repositories`, `discards`); the loop, the
+//! `disposition`, `job`, `limits`, `command`); the engines, which run attempts (`engine`); effects, which do not know the loop
+//! (`outcome` and `final_states`, `recovery` and `reopen`, `job_steps`, `repositories`, `discards`); the loop, the
 //! only one that knows all of them (`actor`); the handle that the rest of the program uses.
 
 mod actor;
+mod agents;
 mod archiving;
 mod command;
 mod discards;
 mod disk_checks;
 mod disposition;
 mod effects;
+mod engine;
 mod final_states;
 mod handle;
 mod isolation;
@@ -29,7 +31,8 @@ mod job;
 mod job_steps;
 mod limits;
 mod load;
-mod orphans;
+#[cfg(feature = "nats")]
+mod local_attempts;
 mod outcome;
 mod pools;
 mod pressure;
@@ -39,20 +42,23 @@ mod repositories;
 mod scan_metrics;
 mod scheduler;
 mod shim_exit;
-mod shim_watchdog;
 mod slots;
-mod spawn;
 mod status_files;
 mod stopped_shims;
+mod tasks;
 mod throttling;
 mod timers;
 
+pub use agents::{AgentPhase, AgentState, EngineState, EnrollError, Enrollment};
 pub use command::{Cancelled, CreateError, RemoveError, Retried, TurnChanged, TurnRequest};
+pub use engine::Agents;
 pub use handle::Supervisor;
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning, RecoveredJob};
 pub use limits::{HostLimit, LimitSource, ScanLimits, SlotReason};
 pub use load::QueuePermit;
+#[cfg(feature = "nats")]
+pub use local_attempts::{KilledShim, LocalAttempt, LocalAttempts, LocalEnd, LocalEnding, ShimEnd};
 pub use recovery::{Recovered, recover, recover_one};
 pub use scan_metrics::ScanMetrics;
 pub use stopped_shims::StoppedShims;

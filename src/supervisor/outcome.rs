@@ -10,9 +10,9 @@
 
 use super::{
     RepoKey, Setup,
-    disposition::{Disposition, LiveShim, NextAttempt},
+    disposition::{Disposition, LiveShim, Living, NextAttempt},
+    engine::local::orphans,
     final_states::{finalize_dead, finalize_with_verdict, finish_or_retry},
-    orphans,
     shim_exit::{ProcessTree, ShimExit},
     status_files::{PlannedRepository, read_status},
 };
@@ -79,7 +79,8 @@ fn look_once(
         let order = attempt::read_order(folder, index).filter(|order| order.attempt == attempt);
         let record = record.filter(|record| record.attempt == attempt);
         let ordered = order.map(|order| order.reason);
-        return Ok(Some(Disposition::Running(LiveShim { holder, attempt, record, ordered })));
+        let living = LiveShim { holder, attempt, record, ordered };
+        return Ok(Some(Disposition::Running(Living::Shim(living))));
     }
     let Some(record) = claimed(record, ended) else {
         // No shim ever claimed the repository. A scanner cannot have written the file, but a cancel
@@ -89,7 +90,9 @@ fn look_once(
             _ => Disposition::Queued(NextAttempt::afresh(1)),
         }));
     };
-    if ended.tree == ProcessTree::Unknown {
+    // The processes of a remote attempt may run on this machine, too: below an agent.
+    let is_remote = record.remote.is_some();
+    if ended.tree == ProcessTree::Unknown && !is_remote {
         orphans::end(folder, key, &record);
     }
     let status = read_status(folder, index)?;
@@ -109,6 +112,9 @@ fn look_once(
         && let Some(next) = NextAttempt::awaited(&record, status, retries)
     {
         return Ok(Some(Disposition::Queued(next)));
+    }
+    if is_remote && !ended.is_seen {
+        return Ok(Some(Disposition::Running(Living::Remote(record))));
     }
     // The status is written in place of the dead shim, so its lock is held meanwhile: a killed
     // server may have started another shim that only now runs. If the lock's path is not a regular
@@ -152,6 +158,7 @@ fn claimed(record: Option<AttemptRecord>, ended: &ShimExit) -> Option<AttemptRec
             retries: earlier.as_ref().map_or(0, |record| record.retries),
             alone: earlier.as_ref().is_some_and(|record| record.alone),
             started_at: Utc::now(),
+            remote: None,
         }),
     }
 }

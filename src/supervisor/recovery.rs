@@ -10,8 +10,8 @@
 use super::{
     RepoKey, Setup,
     disposition::Disposition,
+    engine::local::orphans,
     job::RecoveredJob,
-    orphans,
     outcome::find,
     shim_exit::{ProcessTree, ShimExit},
 };

@@ -1,4 +1,4 @@
-//! The effects on one repository: starts its shim, orders it, determines the outcome after its exit,
+//! The effects on one repository: starts its attempt, orders it to end, determines the outcome after its end,
 //! writes the final state of a repository that could not be started.
 //!
 //! Input: a repository, and the threads to work on. Output: the outcome of the effect. Invariant:
@@ -7,10 +7,10 @@
 use super::{
     RepoKey, Setup,
     disposition::Disposition,
+    engine::{Attempt, Engine, Started},
     outcome,
     pools::Pool,
     shim_exit::ShimExit,
-    spawn::{Awaited, Shim},
     status_files::PlannedRepository,
 };
 use crate::{
@@ -20,16 +20,14 @@ use crate::{
         retry::Retries,
         task::ShimTask,
     },
-    store::{StoreError, attempt, chain, trash},
+    store::{StoreError, attempt, chain},
 };
-use std::{io, sync::Arc};
 
 /// The outcome of an effect on one repository.
 pub(super) enum Done {
-    /// `None` if the disk has no room for a scan.
-    Started(io::Result<Option<(Shim, Awaited)>>),
+    Started(Started),
     Ordered(Result<(), StoreError>),
-    Finalized(Finalized),
+    Finalized(Box<Finalized>),
     /// The final state of a repository that was not started has been written.
     FinalWritten(Result<(), StoreError>),
     /// It is published what a repository waits for.
@@ -38,7 +36,7 @@ pub(super) enum Done {
 
 /// The outcome of an attempt whose shim has exited.
 pub(super) struct Finalized {
-    pub(super) shim: Option<Shim>,
+    pub(super) attempt: Option<Attempt>,
     /// How the shim exited.
     pub(super) ended: ShimExit,
     pub(super) found: Result<Disposition, StoreError>,
@@ -56,46 +54,27 @@ pub(super) struct Subject {
     pub(super) git_url: String,
 }
 
-/// Starts a shim if the disk has room for its scan.
+/// Starts an attempt.
 pub(super) fn start(
-    setup: &Setup,
+    engine: &Engine,
     key: &RepoKey,
     task: ShimTask,
     pool: &Pool,
 ) -> impl Future<Output = Done> + Send + 'static {
-    let space = Arc::clone(&setup.space);
-    let (folder, index) = (setup.jobs.job(&key.job), key.index);
-    let scratch = trash::scratch(&folder, &key.job, index, task.scan.attempt);
-    let work = pool.run(move || match space.obstacle_to_scan() {
-        None => {
-            let registration = Some(Arc::new(space.register(scratch)));
-            attempt::remove_order(&folder, index).map_err(io::Error::other)?;
-            let (shim, awaited) = Shim::start(&task)?;
-            Ok(Some((Shim { registration, ..shim }, awaited)))
-        }
-        Some(_) => Ok(None),
-    });
-    async move { Done::Started(work.await.unwrap_or_else(|panic| Err(panic.into()))) }
+    let started = engine.start(key, task, pool);
+    async move { Done::Started(started.await) }
 }
 
-/// Orders a shim to end its scan.
+/// Orders an attempt to end.
 pub(super) fn order(
-    setup: &Setup,
+    engine: &Engine,
     key: &RepoKey,
-    shim: Shim,
+    attempt: Attempt,
     reason: OrderReason,
     pool: &Pool,
 ) -> impl Future<Output = Done> + Send + 'static {
-    let (folder, index) = (setup.jobs.job(&key.job), key.index);
-    let path = folder.path().to_owned();
-    let work = pool.run(move || shim.end(&folder, index, reason));
-    async move {
-        Done::Ordered(
-            work.await.unwrap_or_else(|panic| {
-                Err(StoreError::at("give an order in", path)(panic.into()))
-            }),
-        )
-    }
+    let ordered = engine.order(key, attempt, reason, pool);
+    async move { Done::Ordered(ordered.await) }
 }
 
 /// Determines the outcome of a repository whose shim, if it had one, has exited.
@@ -103,17 +82,17 @@ pub(super) fn finalize(
     setup: &Setup,
     subject: Subject,
     retries: Retries,
-    (shim, ended): (Option<Shim>, ShimExit),
+    (attempt, ended): (Option<Attempt>, ShimExit),
     pool: &Pool,
 ) -> impl Future<Output = Done> + Send + 'static {
     let path = setup.jobs.job(&subject.key.job).path().to_owned();
-    let attempt = shim.as_ref().map(|shim| shim.attempt);
+    let number = attempt.as_ref().map(|attempt| attempt.number);
     let (setup, known) = (setup.clone(), ended.clone());
     let work = pool.run(move || {
         let Subject { key, name, git_url } = &subject;
         let found = outcome::find(&setup, key, name, git_url, &known, retries);
         let false_start = match &found {
-            Ok(Disposition::Queued(next)) => attempt.is_some_and(|attempt| next.attempt <= attempt),
+            Ok(Disposition::Queued(next)) => number.is_some_and(|number| next.attempt <= number),
             _ => false,
         };
         let refused = false_start && {
@@ -126,7 +105,7 @@ pub(super) fn finalize(
         let (found, false_start, refused) = work.await.unwrap_or_else(|panic| {
             (Err(StoreError::at("finalize a scan in", path)(panic.into())), false, false)
         });
-        Done::Finalized(Finalized { shim, ended, found, false_start, refused })
+        Done::Finalized(Box::new(Finalized { attempt, ended, found, false_start, refused }))
     }
 }
 

@@ -12,7 +12,9 @@
 //! The same repository is never scanned twice at once (`same_target`). A suspended job starts nothing.
 
 mod alone;
+mod events;
 mod hosts;
+mod labels;
 mod priority;
 mod queue_order;
 mod requeue;
@@ -20,127 +22,18 @@ mod same_target;
 mod shares;
 mod user_shares;
 
+pub(super) use events::{Effect, Event, Standing};
+pub(super) use labels::Label;
 pub(super) use queue_order::{WaitingJob, expected_order};
 pub(super) use user_shares::{User, Weights};
 
 use super::{RepoKey, throttling::Host};
-use crate::model::{JobId, attempt::OrderReason, target_key::TargetKey};
+use crate::model::{JobId, attempt::OrderReason};
 use alone::Alone;
+use labels::Labels;
 use priority::Priority;
 use same_target::Targets;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-
-/// Everything that drives the queue.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Event {
-    /// The jobs that were found at start follow; nothing is started until all of them are known.
-    RecoveryBegun,
-    RecoveryDone,
-    /// A job was created, reopened or found at start.
-    Submitted(JobId, Standing),
-    /// What repositories of a job are, before they are queued.
-    Targets(JobId, Vec<(u32, TargetKey)>),
-    /// The job turned out to be a single repository.
-    IsSingle(JobId),
-    /// Repositories of a job have been listed. `ending` more of them are not started, and their
-    /// final states are being written.
-    Planned {
-        job: JobId,
-        queued: Vec<u32>,
-        ending: usize,
-        /// Whether the listing goes on.
-        more: bool,
-    },
-    /// The repositories could not be listed: the job has none.
-    PlanFailed(JobId),
-    /// A shim has exited, and its repository has failed.
-    Finished(RepoKey),
-    /// A shim has exited, and its repository is completed.
-    Completed(RepoKey),
-    /// A scan has run so long that another job may claim its slot.
-    Slow(RepoKey),
-    /// A shim has exited, and its repository is to be scanned again.
-    Again(RepoKey),
-    /// A shim has exited, and its repository is to be retried after a pause.
-    Paused(RepoKey),
-    /// The pause has ended.
-    PauseEnded(RepoKey),
-    /// The pause has ended, and the repository is to be scanned while nothing else is.
-    PauseEndedAlone(RepoKey),
-    /// The disk is too full to start this repository: it and all others wait.
-    NoSpace(RepoKey),
-    SpaceAgain,
-    /// A cancel of the job is being written: no more of its repositories are started.
-    CancelBegun(JobId),
-    /// The cancel is durable.
-    CancelAsked(JobId),
-    /// The final states of this many repositories that are not started have been written.
-    Discarded(JobId, usize),
-    /// The job's folder is gone or about to be removed: nothing can be written.
-    Vanished(JobId),
-    /// Nothing more of the job is started until it is resumed.
-    Suspended(JobId),
-    Resumed(JobId),
-    /// The job goes before the other jobs of its user, at this time.
-    Bumped(JobId, i64),
-    /// This many shims may run from now on.
-    Limit(usize),
-    /// This many of them are in use from now on: fewer than the limit under pressure.
-    Slots(usize),
-    /// The hosts that accept a limited number of scans at once from now on.
-    HostLimits(HashMap<Host, usize>),
-    Weights(Weights),
-    StopAsked,
-}
-
-/// The state of a job when the scheduler first sees it.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
-pub(super) struct Standing {
-    pub(super) queued: Vec<u32>,
-    /// Repositories whose shims live already.
-    pub(super) running: Vec<u32>,
-    /// Repositories that wait for a retry.
-    pub(super) paused: Vec<u32>,
-    /// How many repositories are not started and have their final states written.
-    pub(super) ending: usize,
-    /// Nothing of the job is started.
-    pub(super) cancelled: bool,
-    /// Its repositories are still being listed.
-    pub(super) planning: bool,
-    /// Further queued repositories, each to be scanned while nothing else is.
-    pub(super) alone: Vec<u32>,
-    /// The running repository that is being scanned while nothing else is.
-    pub(super) running_alone: Option<u32>,
-    /// The host of its repositories.
-    pub(super) host: Option<Host>,
-    pub(super) user: User,
-    /// It is a job of a single repository, not of a group.
-    pub(super) single: bool,
-    /// Nothing of it is started until it is resumed.
-    pub(super) suspended: bool,
-    /// When it was bumped, if it was.
-    pub(super) bumped: Option<i64>,
-}
-
-/// What the loop has to do.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Effect {
-    Spawn(RepoKey),
-    /// Order a running shim to end.
-    End(RepoKey, OrderReason),
-    /// Publish that a repository waits until the same one is not scanned any more.
-    NoteSame {
-        waiting: RepoKey,
-        running: RepoKey,
-    },
-    /// Write the final states of repositories that are not started.
-    Discard(JobId, Vec<u32>),
-    /// The job's repositories need not be listed any more.
-    StopPlanning(JobId),
-    /// Every repository of the job is finished.
-    Finish(JobId),
-}
 
 /// The queue.
 #[derive(Debug)]
@@ -152,6 +45,7 @@ pub(super) struct Scheduler {
     host_limits: HashMap<Host, usize>,
     /// How many scans contact each host.
     running_at: HashMap<Host, usize>,
+    labels: Labels,
     alone: Alone,
     jobs: HashMap<JobId, Job>,
     /// The jobs, in the order of their turns.
@@ -196,6 +90,7 @@ struct Job {
     /// Queued repositories that are to be scanned while nothing else is.
     alone: BTreeSet<u32>,
     host: Option<Host>,
+    label: Option<Label>,
 }
 
 impl Scheduler {
@@ -205,6 +100,7 @@ impl Scheduler {
             slots: limit,
             host_limits: HashMap::new(),
             running_at: HashMap::new(),
+            labels: Labels::default(),
             alone: Alone::default(),
             jobs: HashMap::new(),
             turns: VecDeque::new(),
@@ -254,6 +150,7 @@ impl Scheduler {
                 self.running += standing.running.len();
                 self.note_at(standing.host.as_ref(), standing.running.len());
                 self.adopt_alone(&job, standing.running_alone);
+                self.labels.begin(standing.label.as_ref(), standing.running.len());
                 for index in &standing.running {
                     self.targets.begin(&RepoKey { job: job.clone(), index: *index });
                 }
@@ -265,6 +162,7 @@ impl Scheduler {
                     queued: standing.queued.into(),
                     alone: standing.alone.into_iter().collect(),
                     host: standing.host,
+                    label: standing.label,
                     running: standing.running.into_iter().collect(),
                     paused: standing.paused.into_iter().collect(),
                     discarding: standing.ending,
@@ -353,6 +251,7 @@ impl Scheduler {
             Event::Limit(limit) => self.set_limit(limit),
             Event::Slots(slots) => self.slots = slots,
             Event::HostLimits(limits) => self.host_limits = limits,
+            Event::LabelLimits(limits) => self.labels.set_limits(limits),
             Event::StopAsked => {
                 self.stopping = true;
                 for (id, job) in &self.jobs {

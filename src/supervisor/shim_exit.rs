@@ -33,6 +33,8 @@ pub(super) enum Cause {
     Timeout(u64),
     /// The shim did not obey this order.
     Order(OrderReason),
+    /// The attempt was given to an agent and is withdrawn, because of an order or because no agent can continue it.
+    Withdrawn(Option<OrderReason>),
 }
 
 impl Cause {
@@ -54,6 +56,14 @@ impl Cause {
             }
             Self::Order(OrderReason::Yield) => {
                 let detail = format!("Its slot went to another job; {HOW}");
+                (None, Failure::new(FailureKind::Interrupted, detail))
+            }
+            Self::Withdrawn(Some(OrderReason::Cancel)) => (
+                Some(RepoState::Cancelled),
+                Failure::new(FailureKind::Cancelled, "Cancelled on request"),
+            ),
+            Self::Withdrawn(_) => {
+                let detail = "Withdrawn from its agent; the repository is queued and scanned again";
                 (None, Failure::new(FailureKind::Interrupted, detail))
             }
         }
@@ -106,6 +116,33 @@ impl ShimExit {
             pending_is_trusted: !claimed
                 || in_order
                 || (ordered == Some(OrderReason::Stop) && killed.is_none()),
+        }
+    }
+
+    /// The exit code of the shim, as far as the server has to know it.
+    #[cfg(feature = "nats")]
+    pub(super) fn code(&self) -> Option<i32> {
+        match (self.tree, self.unwritten_end) {
+            _ if self.killed.is_some() => None,
+            (ProcessTree::Ended, _) => Some(0),
+            (_, Some(end)) => Some(i32::from(end.code())),
+            _ if self.known.is_none() && self.pending_is_trusted && self.is_seen => {
+                Some(*CLAIMED_NOTHING.end())
+            }
+            _ => None,
+        }
+    }
+
+    /// An attempt that was given to an agent has ended without its word.
+    pub(super) fn withdrawn(record: AttemptRecord, reason: Option<OrderReason>) -> Self {
+        let killed = Killed { cause: Cause::Withdrawn(reason), pid: 0, attempt: record.attempt };
+        Self {
+            tree: ProcessTree::Swept,
+            unwritten_end: None,
+            killed: Some(killed),
+            known: Some(record),
+            is_seen: true,
+            pending_is_trusted: true,
         }
     }
 
@@ -171,6 +208,7 @@ mod tests {
             retries: 0,
             alone: false,
             started_at: chrono::Utc::now(),
+            remote: None,
         };
         let of = |code, ordered| ShimExit::of(code, ordered, None, Some(record.clone()));
         for code in [75, 76, 77] {

@@ -1,12 +1,12 @@
 //! The slots that are in use: which repositories hold one, and what each of them waits for.
 //!
-//! Input: starts and exits of shims, orders to them. Output: the shims of the repositories, and the
+//! Input: starts and endings of attempts, orders to them. Output: the attempts of the repositories, and the
 //! orders that are to be sent now.
 //!
-//! Invariants: a repository keeps its slot until its outcome is known; orders to one shim are sent
-//! one after the other; an order for a shim that is being started is sent once it runs.
+//! Invariants: a repository keeps its slot until its outcome is known; orders to one attempt are sent
+//! one after the other; an order for an attempt that is being started is sent once it runs.
 
-use super::{RepoKey, spawn::Shim};
+use super::{RepoKey, engine::Attempt};
 use crate::model::attempt::OrderReason;
 use std::collections::HashMap;
 
@@ -19,17 +19,17 @@ pub(super) struct Slots {
 /// What a repository that holds a slot waits for.
 #[derive(Debug)]
 enum Phase {
-    /// Its shim is being started; an order that arrives meanwhile is sent afterwards.
+    /// Its attempt is being started; an order that arrives meanwhile is sent afterwards.
     Starting(Option<OrderReason>),
-    Running(Running),
-    /// Its shim has exited: its files are being read, or a final state is written in its place.
+    Running(Box<Running>),
+    /// Its attempt has ended: its files are being read, or a final state is written in its place.
     Finalizing,
 }
 
-/// A repository whose shim lives.
+/// A repository whose attempt runs.
 #[derive(Debug)]
 struct Running {
-    shim: Shim,
+    attempt: Attempt,
     /// Whether an order is being sent.
     ordering: bool,
     /// The order to send next.
@@ -37,12 +37,12 @@ struct Running {
 }
 
 impl Slots {
-    /// The repository's shim is being started.
+    /// The repository's attempt is being started.
     pub(super) fn begin(&mut self, key: RepoKey) {
         self.phases.insert(key, Phase::Starting(None));
     }
 
-    /// The attempt to start the repository's shim has ended. Returns the order that arrived
+    /// The start of the repository's attempt has ended, whether or not it succeeded. Returns the order that arrived
     /// meanwhile.
     pub(super) fn end_start(&mut self, key: &RepoKey) -> Option<OrderReason> {
         match self.phases.remove(key) {
@@ -51,33 +51,33 @@ impl Slots {
         }
     }
 
-    /// The repository's shim runs.
-    pub(super) fn run(&mut self, key: RepoKey, shim: Shim) {
-        let running = Running { shim, ordering: false, next: None };
+    /// The repository's attempt runs.
+    pub(super) fn run(&mut self, key: RepoKey, attempt: Attempt) {
+        let running = Box::new(Running { attempt, ordering: false, next: None });
         self.phases.insert(key, Phase::Running(running));
     }
 
-    /// The repository has no shim any more; its outcome is being determined or written.
+    /// The repository's attempt has ended; its outcome is being determined or written.
     pub(super) fn finalize(&mut self, key: RepoKey) {
         self.phases.insert(key, Phase::Finalizing);
     }
 
-    /// The repository waits for nothing any more. Returns its shim if it had one.
-    pub(super) fn clear(&mut self, key: &RepoKey) -> Option<Shim> {
+    /// The repository waits for nothing any more. Returns its attempt if one ran.
+    pub(super) fn clear(&mut self, key: &RepoKey) -> Option<Attempt> {
         match self.phases.remove(key) {
-            Some(Phase::Running(running)) => Some(running.shim),
+            Some(Phase::Running(running)) => Some(running.attempt),
             _ => None,
         }
     }
 
-    /// A shim is to end its scan. Returns it if the order is to be sent now.
-    pub(super) fn order(&mut self, key: &RepoKey, reason: OrderReason) -> Option<Shim> {
+    /// An attempt is to end. Returns it if the order is to be sent now.
+    pub(super) fn order(&mut self, key: &RepoKey, reason: OrderReason) -> Option<Attempt> {
         match self.phases.get_mut(key)? {
             Phase::Starting(order) => *order = Some(reason),
             Phase::Running(running) if running.ordering => running.next = Some(reason),
             Phase::Running(running) => {
                 running.ordering = true;
-                return Some(running.shim.clone());
+                return Some(running.attempt.clone());
             }
             Phase::Finalizing => {}
         }
@@ -91,9 +91,9 @@ impl Slots {
         running.next.take()
     }
 
-    /// Whether the shim of this attempt runs.
+    /// Whether this attempt runs.
     pub(super) fn runs(&self, key: &RepoKey, attempt: u64) -> bool {
-        matches!(self.phases.get(key), Some(Phase::Running(running)) if running.shim.attempt == attempt)
+        matches!(self.phases.get(key), Some(Phase::Running(running)) if running.attempt.number == attempt)
     }
 
     /// How many slots are in use.
@@ -105,23 +105,37 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{store::lock::Holder, supervisor::disposition::LiveShim, sys};
+    use crate::{
+        store::{layout::JobsDir, lock::Holder},
+        supervisor::{
+            Setup,
+            disposition::{LiveShim, Living},
+            engine::{Agents, Engine, local::Local},
+            stopped_shims::StoppedShims,
+        },
+        sys,
+    };
+    use std::sync::Arc;
 
     #[test]
-    fn orders_to_one_shim_are_sent_one_after_the_other_and_the_last_one_counts() {
+    fn orders_to_one_attempt_are_sent_one_after_the_other_and_the_last_one_counts() {
         let key = RepoKey { job: "job".parse().unwrap(), index: 0 };
         let pid = std::process::id();
         let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
         let living = LiveShim { holder, attempt: 3, record: None, ordered: None };
-        let (shim, _) = Shim::adopt(living);
+        let root = tempfile::tempdir().unwrap();
+        let setup = Setup::of_test(JobsDir::new(root.path()).unwrap());
+        let local = Local::new(setup, Arc::new(StoppedShims::default()));
+        let engine = Engine::new(local, Agents::none());
+        let (attempt, _) = engine.adopt(&key, Default::default(), Living::Shim(living));
 
         let mut slots = Slots::default();
         assert!(slots.order(&key, OrderReason::Stop).is_none(), "it holds no slot");
         slots.begin(key.clone());
-        assert!(slots.order(&key, OrderReason::Stop).is_none(), "its shim is being started");
+        assert!(slots.order(&key, OrderReason::Stop).is_none(), "its attempt is being started");
         assert_eq!(slots.end_start(&key), Some(OrderReason::Stop));
 
-        slots.run(key.clone(), shim);
+        slots.run(key.clone(), attempt);
         assert!(slots.runs(&key, 3) && !slots.runs(&key, 2));
         assert!(slots.order(&key, OrderReason::Stop).is_some());
         for reason in [OrderReason::Yield, OrderReason::Cancel] {
@@ -133,7 +147,7 @@ mod tests {
 
         assert!(slots.clear(&key).is_some());
         slots.finalize(key.clone());
-        assert!(slots.order(&key, OrderReason::Cancel).is_none(), "its shim has exited");
+        assert!(slots.order(&key, OrderReason::Cancel).is_none(), "its attempt has ended");
         assert_eq!((slots.used(), slots.clear(&key).is_none(), slots.used()), (1, true, 0));
     }
 }

@@ -78,7 +78,8 @@ impl PlannedRepository<'_> {
                 index: key.index,
                 name,
                 git_url,
-                attempt,
+                // The attempt itself has not begun.
+                attempt: attempt.saturating_sub(1),
                 word: RepoState::Pending.as_str(),
                 now: Utc::now(),
                 started_at: None,
@@ -86,9 +87,16 @@ impl PlannedRepository<'_> {
             };
             patch.apply(None)
         };
-        let value = value.get_or_insert_with(new);
+        let value = match &mut value {
+            Some(value) => {
+                let revision = value["revision"].as_u64().unwrap_or_default();
+                value["revision"] = revision.saturating_add(1).into();
+                value
+            }
+            None => value.insert(new()),
+        };
         value["message"] = message.into();
-        folder.write_status(key.index, value, Durability::Eventual)
+        folder.write_status(key.index, value, Durability::Content)
     }
 
     /// Writes a state on top of the status `before`, and returns the file's content.

@@ -164,8 +164,7 @@ fn the_commands_of_an_installation_work() {
                     "--profile",
                     "dist",
                     "--locked",
-                    "--features",
-                    "top,archive",
+                    "--all-features",
                     "--target",
                     "x86_64-unknown-linux-musl",
                 ];
@@ -300,7 +299,8 @@ fn every_document_with_commands_is_tested() {
                 match *kind {
                     "sh" => assert!(known.is_some(), "no test runs the commands of {document}"),
                     "console" => {
-                        let run = ["docs/first-hour.md", "docs/operations.md"];
+                        // Agents need a NATS and systemd: tests/it/packaging.rs checks their unit.
+                        let run = ["docs/first-hour.md", "docs/operations.md", "docs/scaling.md"];
                         assert!(run.contains(&document.as_str()), "no test runs {document}");
                     }
                     "" | "json" | "rust" | "toml" | "yaml" | "env" | "nginx" | "caddyfile"

@@ -130,7 +130,9 @@ async fn every_answer_restricts_browsers_and_reveals_nothing() {
             note(judge(&server, ask(&known).body("text"), &asked).await);
         }
         let answered = judge(&server, ask(&known), &asked).await;
-        assert!(!removes || answered.0 == 204, "{asked}: {answered:?}");
+        // Without NATS there are no agents.
+        let expected = if route.path == "/agents/{name}" { 404 } else { 204 };
+        assert!(!removes || answered.0 == expected, "{asked}: {answered:?}");
         note(answered);
     }
     note(judge(&server, server.request(Method::GET, "/nothing"), "nothing").await);

@@ -130,7 +130,7 @@ async fn the_first_hour_goes_as_documented() {
     assert!(steps.len() >= 15, "{steps:#?}");
     for step in steps {
         match step.command {
-            "cargo install --path . --locked --features top" => continue,
+            "cargo install --path . --locked --all-features" => continue,
             "scanwatch serve" => {
                 let log =
                     server.setup().log().replace(&server.address().to_string(), "127.0.0.1:8000");

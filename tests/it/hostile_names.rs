@@ -70,7 +70,6 @@ async fn hostile_ids_open_nothing() {
         ])
         // Periodic work is not an answer to a request.
         .set("watch.resync_interval_secs", 3600)
-        .set("scanner.adaptive_concurrency", false)
         .start()
         .await;
     let job = server.submit("widget").await;

@@ -17,11 +17,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["model"]),
     ("ecosystem", &["model"]),
     ("sbom", &["model"]),
+    ("wire", &["model"]),
     ("store", &["config", "model"]),
     ("live", &["measure", "model", "store"]),
     ("worker", &["config", "ecosystem", "model", "store", "sys"]),
     ("shim", &["config", "model", "store", "sys"]),
-    ("supervisor", &["config", "measure", "model", "pool", "store", "sys"]),
+    ("supervisor", &["config", "measure", "model", "pool", "store", "sys", "wire"]),
     ("intake", &["config", "http", "model", "pool", "store", "supervisor", "sys"]),
     ("schedules", &["config", "intake", "live", "model", "pool", "store"]),
     (
@@ -42,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "webhooks",
         ],
     ),
+    ("agent", &["config", "model", "store", "supervisor", "sys", "wire"]),
     ("archive", &["config", "http", "live", "model", "pool", "sbom", "store"]),
     ("webhooks", &["config", "http", "live", "model", "pool", "sbom", "store"]),
     (

@@ -7,6 +7,9 @@
 //! `#[cfg(test)]` always holds here. It tells clippy that these modules are all test code, helpers
 //! included, so that they may `unwrap`.
 
+#[cfg(feature = "nats")]
+#[cfg(test)]
+mod agents;
 #[cfg(test)]
 mod all_events;
 #[cfg(test)]
@@ -47,6 +50,9 @@ mod drawing;
 mod dry_run;
 #[cfg(test)]
 mod end_to_end;
+#[cfg(feature = "nats")]
+#[cfg(test)]
+mod engine;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
@@ -69,7 +75,6 @@ mod generated_client;
 mod greedy_clients;
 #[cfg(test)]
 mod groups;
-#[cfg(test)]
 mod hostile_names;
 #[cfg(test)]
 mod http2;
@@ -105,7 +110,8 @@ mod module_cache;
 mod module_cycles;
 #[cfg(test)]
 mod monitoring;
-#[cfg(all(test, feature = "archive"))]
+#[cfg(feature = "archive")]
+#[cfg(test)]
 mod object_archive;
 #[cfg(test)]
 mod openapi;

@@ -25,17 +25,18 @@ fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
     unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
 
-fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
+pub(crate) fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
     let environment = environment.iter().map(|(name, value)| (name, value));
     program(env!("CARGO_BIN_EXE_scanwatch")).args(arguments).envs(environment).output().unwrap()
 }
 
 /// Fails unless the words are an existing command and its flags.
-fn is_a_command_line(words: &[&str]) {
+pub(crate) fn is_a_command_line(words: &[&str]) {
     // They exist in packages, which are built with the features.
     let is_absent = match words[0] {
         "top" => !cfg!(feature = "top"),
         "archive" => !cfg!(feature = "archive"),
+        "agent" => !cfg!(feature = "nats"),
         _ => false,
     };
     if is_absent {
@@ -46,7 +47,8 @@ fn is_a_command_line(words: &[&str]) {
     assert!(help.status.success(), "there is no command `{}`", words.join(" "));
     let help = String::from_utf8(help.stdout).unwrap();
     for flag in words.iter().filter(|word| word.starts_with("--")) {
-        assert!(help.contains(&format!("{flag} ")), "`{}`: no {flag}", words.join(" "));
+        let is_known = help.split_ascii_whitespace().any(|word| word == *flag);
+        assert!(is_known, "`{}`: no {flag}", words.join(" "));
     }
 }
 
@@ -81,13 +83,39 @@ fn the_unit_names_existing_things() {
     }
 }
 
-/// Breaks if systemd does not understand the unit.
+/// Breaks if the unit of an agent starts a missing command, kills scans that should continue, or gives a stop less time
+/// than a drain takes.
+#[cfg(feature = "nats")]
 #[test]
-fn systemd_understands_the_unit() {
+fn the_unit_of_an_agent_names_existing_things() {
+    let unit = read("packaging/scanwatch-agent.service");
+    let start: Vec<_> = values(&unit, "ExecStart")[0].split(' ').collect();
+    is_a_command_line(&start[1..]);
+    assert_eq!(
+        (values(&unit, "Type"), values(&unit, "KillMode")),
+        (vec!["notify"], vec!["process"])
+    );
+    let drain = DEFAULTS.lines().find_map(|line| line.strip_prefix("drain_timeout_secs = "));
+    let patience: u64 = values(&unit, "TimeoutStopSec")[0].trim_end_matches("min").parse().unwrap();
+    assert!(60 * patience > drain.unwrap().parse::<u64>().unwrap() + 60, "{patience}");
+    let folder = values(&unit, "WorkingDirectory")[0];
+    assert!(DEFAULTS.contains("\ndir = \"tmp/scan_agent\"\n"));
+    assert!(unit.contains(&format!("{folder}/tmp/scan_agent")));
+}
+
+/// Breaks if systemd does not understand a unit.
+#[test]
+fn systemd_understands_the_units() {
+    for unit in ["scanwatch.service", "scanwatch-agent.service"] {
+        systemd_understands(unit);
+    }
+}
+
+fn systemd_understands(name: &str) {
     let home = tempfile::tempdir().unwrap();
-    let unit = read("packaging/scanwatch.service");
+    let unit = read(&format!("packaging/{name}"));
     let unit = unit.replace("/usr/local/bin/scanwatch", env!("CARGO_BIN_EXE_scanwatch"));
-    let path = home.path().join("scanwatch.service");
+    let path = home.path().join(name);
     files::write(&path, unit);
     let Ok(output) = program("systemd-analyze").arg("verify").arg(&path).output() else {
         #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
@@ -97,7 +125,7 @@ fn systemd_understands_the_unit() {
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    let about_it: Vec<_> = said.lines().filter(|line| line.contains("scanwatch.service")).collect();
+    let about_it: Vec<_> = said.lines().filter(|line| line.contains(name)).collect();
     assert!(output.status.success() && about_it.is_empty(), "{said}");
 }
 

@@ -33,8 +33,7 @@ fn starts(folder: &Path) -> Vec<(usize, String)> {
 /// itself becomes slow while every slot is taken.
 #[tokio::test]
 async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
-    let server =
-        Setup::new().shell(COUNTING).set("scanner.adaptive_concurrency", false).start().await;
+    let server = Setup::new().shell(COUNTING).start().await;
     let mut jobs = Vec::new();
     for number in 0..12 {
         jobs.push(server.submit(&format!("crowd-{number}")).await);
@@ -58,12 +57,8 @@ async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
 /// Breaks if the configured limit is not applied.
 #[tokio::test]
 async fn the_configured_limit_is_applied() {
-    let server = Setup::new()
-        .shell(COUNTING)
-        .set("scanner.adaptive_concurrency", false)
-        .set("scanner.max_concurrent_processes", 2)
-        .start()
-        .await;
+    let server =
+        Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 2).start().await;
     let mut jobs = Vec::new();
     for number in 0..5 {
         jobs.push(server.submit(&format!("pair-{number}")).await);
@@ -85,10 +80,7 @@ async fn the_configured_limit_is_applied() {
 /// The jobs are on disk before the server starts, as a stopped server leaves them.
 #[tokio::test]
 async fn a_small_job_does_not_wait_for_a_large_one() {
-    let setup = Setup::new()
-        .shell(COUNTING)
-        .set("scanner.adaptive_concurrency", false)
-        .set("scanner.max_concurrent_processes", 1);
+    let setup = Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1);
     let large = setup.write_group(8);
     let small = setup.write_group(1);
     files::write(&setup.folder().join("go"), "");
@@ -103,12 +95,8 @@ async fn a_small_job_does_not_wait_for_a_large_one() {
 /// Breaks if a slot is lost when its scanner is cancelled or dies.
 #[tokio::test]
 async fn a_slot_is_freed_however_its_scanner_ended() {
-    let server = Setup::new()
-        .shell(COUNTING)
-        .set("scanner.adaptive_concurrency", false)
-        .set("scanner.max_concurrent_processes", 1)
-        .start()
-        .await;
+    let server =
+        Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1).start().await;
     let cancelled = server.submit("cancelled").await;
     server.working(&cancelled).await;
     let killed = server.submit("killed").await;

@@ -9,7 +9,7 @@ use chrono::Utc;
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 15] = [
+pub(super) const REASONS: [&str; 16] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -25,6 +25,7 @@ pub(super) const REASONS: [&str; 15] = [
     PRESSURE,
     ARCHIVE,
     OBJECT_STORAGE,
+    AGENTS,
 ];
 
 /// The settings cannot be read again.
@@ -60,6 +61,9 @@ const PRESSURE: &str = "pressure";
 const ARCHIVE: &str = "archive";
 /// Finished jobs cannot be uploaded to the archive.
 const OBJECT_STORAGE: &str = "object_storage";
+
+/// NATS cannot be used, or no agent takes scans.
+const AGENTS: &str = "agents";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -109,6 +113,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         ARCHIVE => {
             "Make the disk of the jobs folder writable, and `.results` in it; the log names each file. The next \
              clean-up tries again."
+        }
+        AGENTS => {
+            "Make NATS reachable for the server, and start or enroll agents: `scanwatch agents` lists them. Running \
+             scans go on, and queued ones start by themselves."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -165,6 +173,8 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
         OBJECT_STORAGE,
         api.archive.as_ref().and_then(ObjectArchive::problem).into_iter().collect(),
     );
+    let engine = api.supervisor.agents().state();
+    add(AGENTS, engine.waiting_reason().into_iter().collect());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

@@ -6,7 +6,7 @@
 //! Invariants: the service is degraded exactly if there is a problem; probes, which need no
 //! credentials, reveal no detail.
 
-use super::{degraded, limits::HostLimit};
+use super::{agents::EngineDocument, degraded, limits::HostLimit};
 use crate::api::{
     answers::reply,
     auth::User,
@@ -51,6 +51,8 @@ struct Health {
     confinement: &'static str,
     sandbox: Sandbox,
     scanners: Scanners,
+    /// What runs scans.
+    engine: EngineDocument,
     /// The number of known jobs.
     jobs: usize,
     /// The number of open event streams.
@@ -211,6 +213,7 @@ async fn health(api: &Api, user: &User) -> Response {
             hosts: limits.hosts.into_iter().map(HostLimit::from).collect(),
             finished_per_minute: api.supervisor.scan_metrics().finished_per_minute(),
         },
+        engine: EngineDocument::of(api.supervisor.agents().state()),
         jobs: api.live.len(),
         streams: api.open_streams(),
         watch: Watch {

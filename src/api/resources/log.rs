@@ -32,8 +32,9 @@ use crate::api::{
 use crate::{
     live::LiveJob,
     store::read::{self, Signature},
+    supervisor::RepoKey,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
@@ -171,7 +172,20 @@ async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
         None => Ok(0),
     };
     let slot = api.stream_slot(&user)?;
+    let key = RepoKey { job: job.id().clone(), index: status.index };
+    if !status.state.is_final() {
+        api.supervisor.agents().refresh_log(&key).await;
+    }
     let pieces = log_follow::follow(&api, job, &status, Box::new(start), slot);
+    // The log of a scan on another machine grows here while somebody follows it.
+    let agents = api.supervisor.agents().clone();
+    let growing = async move { agents.follow_log(&key).await };
+    let pieces = stream::select(
+        pieces.map(Some).chain(stream::iter([None])),
+        stream::once(growing).map(|()| None),
+    );
+    let pieces =
+        pieces.take_while(|piece| future::ready(piece.is_some())).filter_map(future::ready);
     // A followed log ends when its user is revoked.
     let mut response = streamed(pieces.take_until(Box::pin(user.revoked())), MEDIA_TYPE);
     response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
@@ -183,6 +197,10 @@ async fn log(call: Call<2>, tail: Tail, asked: RangeHeaders) -> Result<Response,
     let (api, [id, index]) = (&call.api, &call.path);
     let (job, status) = find(api, id, index).await?;
     let (path, lines) = (log_path(api, &job, status.index), tail.lines());
+    if !status.state.is_final() {
+        let key = RepoKey { job: job.id().clone(), index: status.index };
+        api.supervisor.agents().refresh_log(&key).await;
+    }
     let opened = api.read_pools.files.run(move || open(&path()?, lines, &asked));
     let Opened { bytes, part, length, tag } = opened.await??;
     if call.if_none_match.matches(tag.as_bytes()) {

@@ -6,6 +6,7 @@
 //! thread of the pool `checks`; labels have a bounded
 //! number of values; the name of every family contains its unit.
 
+mod agents;
 mod archive;
 
 use super::degraded;
@@ -64,6 +65,7 @@ async fn text(api: &Api) -> String {
     service(&mut text, api, facts.obstacle.as_ref());
     jobs(&mut text, api);
     scans(&mut text, api);
+    agents::agents(&mut text, api);
     schedules(&mut text, api);
     watcher(&mut text, api);
     request_metrics(&mut text, api);

@@ -5,6 +5,7 @@
 //! Invariants: a handler reads from the cache, never from the folder of a job; logs, plans and
 //! results are read in bounded pieces.
 
+pub(super) mod agents;
 pub(super) mod csv;
 pub(super) mod dashboard;
 mod degraded;

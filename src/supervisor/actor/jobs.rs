@@ -21,7 +21,6 @@ use crate::{
         pools::Purpose,
         reopen::{self, ReopenOutcome},
         scheduler::{Event, Standing},
-        spawn::Shim,
     },
 };
 use chrono::Utc;
@@ -47,7 +46,7 @@ impl Actor {
                 Disposition::Finished(status) => job.note_finished(index, &status),
                 Disposition::Running(living) => {
                     running.push(index);
-                    if living.record.as_ref().is_some_and(|record| record.alone) {
+                    if living.record().is_some_and(|record| record.alone) {
                         running_alone = Some(index);
                     }
                     adopted.push((index, living));
@@ -77,8 +76,8 @@ impl Actor {
         self.refuse(id.clone(), refused);
         for (index, living) in adopted {
             let key = RepoKey { job: id.clone(), index };
-            let (shim, awaited) = Shim::adopt(living);
-            self.watch(key, shim, awaited);
+            let (attempt, ending) = self.adopt(&key, living);
+            self.watch(key, attempt, ending);
         }
         for (index, next) in &paused {
             self.time_pause(RepoKey { job: id.clone(), index: *index }, *next);

@@ -11,10 +11,10 @@ use crate::{
     model::{RepoState, repository::RepositoryStatus},
     supervisor::{
         RepoKey,
+        engine::Attempt,
         limits::{Circumstances, LimitSource, ScanLimits, SlotReason},
         pools::Purpose,
         scheduler::Event,
-        spawn::Shim,
         timers::Elapsed,
     },
     sys::pressure,
@@ -44,7 +44,7 @@ impl Actor {
     pub(super) fn set_ceiling(&mut self, ceiling: usize, source: LimitSource) -> ScanLimits {
         let before = self.limits.ceiling();
         self.limits.set_ceiling(ceiling, source);
-        if source == LimitSource::Request || before != ceiling {
+        if before != ceiling || source == LimitSource::Request && !self.engine.is_remote() {
             tracing::info!(
                 before,
                 ceiling,
@@ -55,6 +55,20 @@ impl Actor {
         self.on(Event::Limit(ceiling));
         self.slots_changed();
         self.publish_limits()
+    }
+
+    /// Takes in how many scans the agents can run.
+    pub(super) fn take_capacity(&mut self) {
+        let Some(capacity) = &mut self.capacity else { return };
+        let capacity = capacity.borrow_and_update().clone();
+        self.on(Event::LabelLimits(capacity.by_label));
+        let most = self.requested_ceiling.unwrap_or(usize::MAX);
+        let source = match self.requested_ceiling {
+            Some(most) if most < capacity.total => LimitSource::Request,
+            _ => LimitSource::Settings,
+        };
+        // Without agents the labels have no slots.
+        self.set_ceiling(capacity.total.min(most).max(1), source);
     }
 
     /// Passes the number of slots to the scheduler.
@@ -75,12 +89,12 @@ impl Actor {
     pub(super) fn note_host(
         &mut self,
         key: &RepoKey,
-        shim: Option<&Shim>,
+        attempt: Option<&Attempt>,
         status: &RepositoryStatus,
     ) {
         self.limits.note_end();
         let Some(host) = self.jobs.get(&key.job).and_then(|job| job.host.clone()) else { return };
-        let began = shim.and_then(|shim| shim.started);
+        let began = attempt.and_then(|attempt| attempt.started);
         match &status.failure {
             Some(failure) if status.state.is_failure() && failure.throttled => {
                 let requested = failure.retry_after_secs.map(Duration::from_secs);
@@ -107,8 +121,12 @@ impl Actor {
 
     /// Publishes the limits, and logs a change of the number of slots.
     pub(super) fn publish_limits(&self) -> ScanLimits {
-        let now =
+        let mut now =
             self.limits.describe(self.circumstances(), |host| self.scheduler.running_at(host));
+        if let Some(capacity) = &self.capacity {
+            let total = capacity.borrow().total;
+            (now.ceiling, now.slots) = (now.ceiling.min(total), now.slots.min(total));
+        }
         let (before, now) = self.load.note_limits(now);
         let is_pressure = |limits: &ScanLimits| limits.reason.is_some_and(SlotReason::is_pressure);
         if before.slots != now.slots || before.reason != now.reason {

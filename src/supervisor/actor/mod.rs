@@ -23,10 +23,12 @@ mod unstarted;
 
 use super::{
     RepoKey, Setup,
+    agents::Capacity,
     command::Command,
     discards::Discards,
     disk_checks::{Checked, DiskChecks},
     effects::{Effects, Outcome},
+    engine::{Agents, Engine, local::Local},
     job::{Job, Planning, RecoveredJob},
     job_steps::JobSteps,
     limits::{LimitSource, Limits},
@@ -45,7 +47,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, sleep_until},
 };
@@ -62,6 +64,11 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 /// The state of the loop.
 pub(super) struct Actor {
     setup: Setup,
+    engine: Engine,
+    /// How many scans the agents can run, if agents run them.
+    capacity: Option<watch::Receiver<Capacity>>,
+    /// The ceiling that a request has set, if agents run the scans.
+    requested_ceiling: Option<usize>,
     scheduler: Scheduler,
     jobs: HashMap<JobId, Job>,
     slots: Slots,
@@ -96,15 +103,22 @@ impl Actor {
     /// An actor without jobs.
     pub(super) fn new(
         setup: Setup,
+        agents: Agents,
         planner: mpsc::UnboundedSender<Planning>,
-        load: Arc<Load>,
-        scan_metrics: Arc<ScanMetrics>,
+        (load, scan_metrics): (Arc<Load>, Arc<ScanMetrics>),
     ) -> Self {
         let config = setup.config.get();
         let scanner = &config.scanner;
-        let limits = Limits::new(scanner.max_concurrent_processes, scanner.adaptive_concurrency);
         let pools = Pools::new();
+        let local = Local::new(setup.clone(), Arc::clone(scan_metrics.stopped_shims()));
+        let engine = Engine::new(local, agents);
+        // The pressure on this machine says nothing about the agents'.
+        let is_adaptive = scanner.adaptive_concurrency && !engine.is_remote();
+        let limits = Limits::new(scanner.max_concurrent_processes, is_adaptive);
         Self {
+            capacity: engine.capacity(),
+            requested_ceiling: None,
+            engine,
             scheduler: Scheduler::new(limits.ceiling()),
             jobs: HashMap::new(),
             slots: Slots::default(),
@@ -132,6 +146,7 @@ impl Actor {
         recovered: Vec<RecoveredJob>,
     ) {
         self.take_weights();
+        self.take_capacity();
         self.on(Event::RecoveryBegun);
         for job in recovered {
             self.resume(job);
@@ -147,8 +162,8 @@ impl Actor {
             let stop_at = self.stop.as_ref().map(|stop| stop.at);
             tokio::select! {
                 Some(exit) = self.exits.join_next(), if !self.exits.is_empty() => match exit {
-                    Ok((key, ended)) => self.shim_ended(key, ended),
-                    Err(error) => tracing::error!(%error, "a task that awaits a shim failed"),
+                    Ok((key, ended)) => self.attempt_ended(key, ended),
+                    Err(error) => tracing::error!(%error, "a task that awaits an attempt failed"),
                 },
                 Some(outcome) = self.effects.next(), if !self.effects.is_empty() => match outcome {
                     Ok(outcome) => self.effect_done(outcome),
@@ -172,6 +187,7 @@ impl Actor {
                 _ = folders.tick(), if self.checks.is_idle() => {
                     self.checks.look_for_folders(self.jobs.keys().cloned().collect());
                 }
+                () = changed(self.capacity.as_mut()) => self.take_capacity(),
                 _ = samples.tick() => self.sample(),
                 Some(Ok(pressure)) = self.samples.join_next(), if !self.samples.is_empty() => {
                     self.sampled(&pressure);
@@ -254,11 +270,25 @@ impl Actor {
                 let config = self.setup.config.get();
                 self.load.resize(config.jobs.max_queued_jobs);
                 self.take_weights();
-                self.limits.set_adaptive(config.scanner.adaptive_concurrency);
-                self.set_ceiling(config.scanner.max_concurrent_processes, LimitSource::Settings);
+                let is_adaptive = config.scanner.adaptive_concurrency && !self.engine.is_remote();
+                self.limits.set_adaptive(is_adaptive);
+                self.requested_ceiling = None;
+                if self.engine.is_remote() {
+                    self.take_capacity();
+                } else {
+                    let ceiling = config.scanner.max_concurrent_processes;
+                    self.set_ceiling(ceiling, LimitSource::Settings);
+                }
             }
             Command::Ceiling { ceiling, answer } => {
-                let _ = answer.send(self.set_ceiling(ceiling, LimitSource::Request));
+                self.requested_ceiling = Some(ceiling);
+                let limits = if self.engine.is_remote() {
+                    self.take_capacity();
+                    self.publish_limits()
+                } else {
+                    self.set_ceiling(ceiling, LimitSource::Request)
+                };
+                let _ = answer.send(limits);
             }
             Command::Stop { patience, answer } => {
                 self.stop = Some(Stop { at: Instant::now() + patience, answer, flushed: false });
@@ -323,6 +353,16 @@ impl Actor {
             self.write_master(&id);
         }
     }
+}
+
+/// Returns when the capacity of the agents has changed; never without agents.
+async fn changed(capacity: Option<&mut watch::Receiver<Capacity>>) {
+    if let Some(capacity) = capacity
+        && capacity.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

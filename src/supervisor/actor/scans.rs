@@ -1,6 +1,6 @@
-//! Repositories that hold a slot: starts and orders their shims, and takes in how their scans ended.
+//! Repositories that hold a slot: starts and orders their attempts, and takes in how these ended.
 //!
-//! Input: effects of the scheduler, exits of shims, outcomes of effects (`repositories`), timers.
+//! Input: effects of the scheduler, endings of attempts, outcomes of effects (`repositories`), timers.
 //! Output: effects on repositories, events for the scheduler.
 //!
 //! Invariants: a repository keeps its slot until its outcome is known; effects on one repository
@@ -12,53 +12,53 @@ use crate::{
         Failure, FailureKind, RepoState, attempt::OrderReason, repository::RepositoryStatus,
         retry::Retries, time::Timestamp,
     },
-    store::{StoreError, chain, trash},
+    store::{StoreError, chain},
     supervisor::{
         RepoKey,
-        disposition::{Disposition, NextAttempt},
+        disposition::{Disposition, Living, NextAttempt},
+        engine::{Attempt, Ending, Started},
         job::{Job, Repository},
         pools::Purpose,
         repositories::{self, Done, Finalized, Subject},
         scheduler::{Effect, Event},
         shim_exit::{ProcessTree, ShimExit},
-        shim_watchdog::Watchdog,
-        spawn::{self, Awaited, Shim},
+        tasks,
         timers::Elapsed,
     },
 };
-use std::{io, sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// How often in a row a shim may exit before it claims its attempt, until the repository fails.
 const FALSE_STARTS: u32 = 6;
 
 impl Actor {
-    /// Starts the shim of a repository that got a slot.
+    /// Starts an attempt of a repository that got a slot.
     pub(super) fn start(&mut self, key: RepoKey) -> Vec<Effect> {
-        let task = self.jobs.get(&key.job).and_then(|job| spawn::task(&self.setup, job, &key));
+        let task = self.jobs.get(&key.job).and_then(|job| tasks::task(&self.setup, job, &key));
         let Some(task) = task else {
             return self.scheduler.on(Event::Finished(key));
         };
         self.slots.begin(key.clone());
         let pool = self.effects.pool(Purpose::Scans);
-        let work = repositories::start(&self.setup, &key, task, pool);
+        let work = repositories::start(&self.engine, &key, task, pool);
         self.carry_out(key, work);
         Vec::new()
     }
 
-    /// Orders a shim to end its scan.
+    /// Orders an attempt to end.
     pub(super) fn order(&mut self, key: &RepoKey, reason: OrderReason) {
-        let Some(shim) = self.slots.order(key, reason) else { return };
+        let Some(attempt) = self.slots.order(key, reason) else { return };
+        if reason == OrderReason::Stop && attempt.outlasts_a_stop() {
+            // The next server adopts it.
+            self.slots.clear(key);
+            return;
+        }
         if reason == OrderReason::Yield {
             tracing::info!(repository = %key, "a job waits without a slot; a slow scan is stopped and queued again to free one");
         }
-        // A shim of an earlier version does not know this reason and would treat it as a cancel.
-        let reason = match reason {
-            OrderReason::Yield if shim.started.is_none() => OrderReason::Stop,
-            reason => reason,
-        };
         let pool = self.effects.pool(Purpose::Scans);
-        let work = repositories::order(&self.setup, key, shim, reason, pool);
+        let work = repositories::order(&self.engine, key, attempt, reason, pool);
         self.carry_out(key.clone(), work);
     }
 
@@ -78,7 +78,7 @@ impl Actor {
         match done {
             Done::Started(started) => self.started(key, started),
             Done::Ordered(ordered) => self.ordered(&key, &ordered),
-            Done::Finalized(finalized) => self.finalized(key, finalized),
+            Done::Finalized(finalized) => self.finalized(key, *finalized),
             // The repository may be retried, as if its shim had written the final state.
             Done::FinalWritten(Ok(())) => {
                 self.finalize(key, None, ShimExit::unknown(ProcessTree::Ended));
@@ -95,15 +95,15 @@ impl Actor {
         self.remove_if_idle(&job);
     }
 
-    fn started(&mut self, key: RepoKey, started: io::Result<Option<(Shim, Awaited)>>) {
+    fn started(&mut self, key: RepoKey, started: Started) {
         let order = self.slots.end_start(&key);
         match started {
             // The scan has not failed; it waits for space.
             Ok(None) => self.on(Event::NoSpace(key)),
-            Ok(Some((shim, awaited))) => {
+            Ok(Some((attempt, ending))) => {
                 let name = self.repository(&key).map(|repository| repository.name.as_str());
-                tracing::info!(repository = %key, name, attempt = shim.attempt, "scan started");
-                self.watch(key.clone(), shim, awaited);
+                tracing::info!(repository = %key, name, attempt = attempt.number, "scan started");
+                self.watch(key.clone(), attempt, ending);
                 if self.jobs.get(&key.job).is_some_and(Job::has_just_begun) {
                     self.write_master(&key.job);
                 }
@@ -118,23 +118,22 @@ impl Actor {
         }
     }
 
-    pub(super) fn watch(&mut self, key: RepoKey, mut shim: Shim, awaited: Awaited) {
-        let (jobs, space) = (&self.setup.jobs, &self.setup.space);
-        shim.registration.get_or_insert_with(|| {
-            let folder = jobs.job(&key.job);
-            Arc::new(space.register(trash::scratch(&folder, &key.job, key.index, shim.attempt)))
-        });
+    pub(super) fn watch(&mut self, key: RepoKey, attempt: Attempt, ending: Ending) {
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_running(key.index);
         }
-        let config = self.setup.config.get();
-        let scanner = &config.scanner;
-        self.timers.start(scanner.slow_after, Elapsed::Slow(key.clone(), shim.attempt));
-        let limits = (scanner.subprocess_timeout_secs, scanner.kill_grace_secs);
-        let stopped_shims = Arc::clone(self.scan_metrics.stopped_shims());
-        let watchdog = Watchdog::new(key.clone(), shim.clone(), limits, stopped_shims);
-        self.slots.run(key.clone(), shim);
-        self.exits.spawn(async move { (key, watchdog.wait(awaited).await) });
+        let slow_after = self.setup.config.get().scanner.slow_after;
+        self.timers.start(slow_after, Elapsed::Slow(key.clone(), attempt.number));
+        self.slots.run(key.clone(), attempt);
+        self.exits.spawn(async move { (key, ending.await) });
+    }
+
+    /// Continues to supervise an attempt that another server started.
+    pub(super) fn adopt(&self, key: &RepoKey, living: Living) -> (Attempt, Ending) {
+        let repository = self.repository(key);
+        let named =
+            repository.map(|repository| (repository.name.clone(), repository.git_url.clone()));
+        self.engine.adopt(key, named.unwrap_or_default(), living)
     }
 
     /// Determines the outcome of a repository again after a pause; what is known about its shim is
@@ -155,13 +154,13 @@ impl Actor {
         });
     }
 
-    /// A shim has exited: determines the outcome of its repository.
-    pub(super) fn shim_ended(&mut self, key: RepoKey, ended: ShimExit) {
-        let shim = self.slots.clear(&key);
-        self.finalize(key, shim, ended);
+    /// An attempt has ended: determines the outcome of its repository.
+    pub(super) fn attempt_ended(&mut self, key: RepoKey, ended: ShimExit) {
+        let attempt = self.slots.clear(&key);
+        self.finalize(key, attempt, ended);
     }
 
-    fn finalize(&mut self, key: RepoKey, shim: Option<Shim>, ended: ShimExit) {
+    fn finalize(&mut self, key: RepoKey, attempt: Option<Attempt>, ended: ShimExit) {
         self.slots.clear(&key);
         let Some(subject) = self.subject(&key) else {
             // The job was dropped meanwhile.
@@ -171,26 +170,27 @@ impl Actor {
         let retries = self.jobs.get(&key.job).map(|job| self.setup.retries(&job.master));
         let retries = retries.unwrap_or(Retries::NONE);
         let pool = self.effects.pool(Purpose::Scans);
-        let work = repositories::finalize(&self.setup, subject, retries, (shim, ended), pool);
+        let work = repositories::finalize(&self.setup, subject, retries, (attempt, ended), pool);
         self.carry_out(key, work);
     }
 
     fn finalized(&mut self, key: RepoKey, finalized: Finalized) {
         self.slots.clear(&key);
-        let Finalized { shim, ended, found, false_start, refused } = finalized;
+        let Finalized { attempt, ended, found, false_start, refused } = finalized;
         match found {
             Ok(Disposition::Finished(status)) => {
-                self.note_scan(shim.as_ref(), status.state, status.started_at, status.completed_at);
-                self.note_host(&key, shim.as_ref(), &status);
+                let times = (status.started_at, status.completed_at);
+                self.note_scan(attempt.as_ref(), status.state, times);
+                self.note_host(&key, attempt.as_ref(), &status);
                 self.finished(&key, &status);
             }
             Ok(Disposition::WillRetry { failed, cause, next }) => {
-                self.will_retry(key, shim.as_ref(), &failed, cause, next);
+                self.will_retry(key, attempt.as_ref(), &failed, cause, next);
             }
             Ok(Disposition::Running(living)) => {
                 // A shim that a dead server started was first.
-                let (shim, awaited) = Shim::adopt(living);
-                self.watch(key, shim, awaited);
+                let (attempt, ending) = self.adopt(&key, living);
+                self.watch(key, attempt, ending);
             }
             // Only recovery and reopening return this.
             Ok(Disposition::Refused(reason)) => {
@@ -200,7 +200,7 @@ impl Actor {
             // If the repository had to wait, it has waited: its attempt was about to begin.
             Ok(Disposition::Queued(next)) => {
                 if !false_start {
-                    self.note_scan(shim.as_ref(), RepoState::Pending, None, None);
+                    self.note_scan(attempt.as_ref(), RepoState::Pending, (None, None));
                 }
                 self.again(key, next, false_start, refused);
             }
@@ -213,14 +213,13 @@ impl Actor {
     /// that has both times.
     fn note_scan(
         &self,
-        shim: Option<&Shim>,
+        attempt: Option<&Attempt>,
         state: RepoState,
-        started: Option<Timestamp>,
-        completed: Option<Timestamp>,
+        (started, completed): (Option<Timestamp>, Option<Timestamp>),
     ) {
-        let Some(shim) = shim else { return };
+        let Some(attempt) = attempt else { return };
         let by_file = || (completed? - started?).to_std().ok();
-        if let Some(took) = shim.started.map(|since| since.elapsed()).or_else(by_file) {
+        if let Some(took) = attempt.started.map(|since| since.elapsed()).or_else(by_file) {
             self.scan_metrics.note(state, took);
         }
     }
@@ -286,13 +285,13 @@ impl Actor {
     fn will_retry(
         &mut self,
         key: RepoKey,
-        shim: Option<&Shim>,
+        attempt: Option<&Attempt>,
         failed: &RepositoryStatus,
         cause: FailureKind,
         next: NextAttempt,
     ) {
-        self.note_scan(shim, failed.state, failed.started_at, failed.completed_at);
-        self.note_host(&key, shim, failed);
+        self.note_scan(attempt, failed.state, (failed.started_at, failed.completed_at));
+        self.note_host(&key, attempt, failed);
         let detail = failed.failure.as_ref().map(|failure| failure.detail.as_str());
         self.note_retry(&key, cause, detail, next);
         if let Some(job) = self.jobs.get_mut(&key.job) {

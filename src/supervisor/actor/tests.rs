@@ -43,7 +43,7 @@ async fn repositories_listed_while_a_cancel_is_written_are_dropped() {
     let setup = Setup::of_test(jobs);
     let (planner, mut plannings) = mpsc::unbounded_channel();
     let (load, metrics) = (Arc::new(Load::new(1, 5)), Arc::new(ScanMetrics::new()));
-    let mut actor = Actor::new(setup.clone(), planner, load, metrics);
+    let mut actor = Actor::new(setup.clone(), Agents::none(), planner, (load, metrics));
 
     let late: [Late; 3] = [
         |id| Command::Planned { id, planned: page(2), answer: oneshot::channel().0 },

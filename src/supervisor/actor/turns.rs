@@ -76,6 +76,7 @@ impl Actor {
             suspended: job.master.paused,
             bumped: job.bumped(),
             host: job.host.clone(),
+            label: self.engine.label_of(job.host.as_ref()),
             ..Standing::default()
         };
         let all: Vec<u32> = job.repositories.keys().copied().collect();

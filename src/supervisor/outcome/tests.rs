@@ -32,6 +32,7 @@ fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, Setup, 
         retries: 0,
         alone: false,
         started_at: Utc::now(),
+        remote: None,
     };
     attempt::write(&folder, 0, &record).unwrap();
     let failure = Failure::new(FailureKind::Exit, "of the test");

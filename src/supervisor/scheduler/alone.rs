@@ -51,9 +51,10 @@ impl Scheduler {
     pub(super) fn begin(&mut self, repo: RepoKey, effects: &mut Vec<Effect>) {
         let Some(job) = self.jobs.get_mut(&repo.job) else { return };
         job.running.insert(repo.index);
-        let host = job.host.clone();
+        let (host, label) = (job.host.clone(), job.label.clone());
         self.running += 1;
         self.note_at(host.as_ref(), 1);
+        self.labels.begin(label.as_ref(), 1);
         self.targets.begin(&repo);
         effects.push(Effect::Spawn(repo));
     }
@@ -83,7 +84,7 @@ impl Scheduler {
             return true;
         }
         let next = self.turns.iter().find_map(|id| {
-            let may_start = |job: &&Job| !job.held && !job.suspended && self.host_accepts(job);
+            let may_start = |job: &&Job| !job.held && !job.suspended && self.has_place(job);
             let job = self.jobs.get(id).filter(may_start)?;
             let index = *job.alone.first()?;
             Some(RepoKey { job: id.clone(), index })
@@ -94,7 +95,7 @@ impl Scheduler {
             return false;
         };
         let slots = self.in_use();
-        let others_wait = self.jobs.values().any(|job| job.may_start() && self.host_accepts(job));
+        let others_wait = self.jobs.values().any(|job| job.may_start() && self.has_place(job));
         let had_their_turn = self.alone.others >= OTHERS_FIRST * slots;
         if self.running == 0 && (had_their_turn || !others_wait) {
             self.alone.others = 0;

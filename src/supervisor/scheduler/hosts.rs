@@ -7,10 +7,11 @@ use super::{Job, Scheduler};
 use crate::supervisor::throttling::Host;
 
 impl Scheduler {
-    /// Whether the host of the job accepts one more scan.
-    pub(super) fn host_accepts(&self, job: &Job) -> bool {
-        let Some(host) = &job.host else { return true };
-        self.host_limits.get(host).is_none_or(|limit| self.running_at(host) < *limit)
+    /// Whether the host of the job accepts one more scan, and the agents of its label have a slot for it.
+    pub(super) fn has_place(&self, job: &Job) -> bool {
+        let Some(host) = &job.host else { return self.label_accepts(job) };
+        let accepts = self.host_limits.get(host).is_none_or(|limit| self.running_at(host) < *limit);
+        accepts && self.label_accepts(job)
     }
 
     /// How many scans contact this host.

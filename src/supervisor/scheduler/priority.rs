@@ -86,7 +86,7 @@ impl Scheduler {
     fn choose(&self) -> Option<Choice> {
         let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
             let job = self.jobs.get(id)?;
-            (job.has_room() && self.host_accepts(job)).then_some(Candidate { position, job })
+            (job.has_room() && self.has_place(job)).then_some(Candidate { position, job })
         });
         let all: Vec<Candidate<'_>> = waiting.collect();
         let mut shares = Shares::new(self.in_use());

@@ -17,11 +17,12 @@ impl Scheduler {
             return None;
         }
         self.running -= 1;
-        let host = job.host.clone();
+        let (host, label) = (job.host.clone(), job.label.clone());
         let was_slow = job.slow.contains(&repo.index);
         job.slow.retain(|index| *index != repo.index);
         let was_yielding = job.yielding.remove(&repo.index);
         self.leave_host(host.as_ref());
+        self.labels.end(label.as_ref());
         self.release_target(repo);
         Some(Left { was_slow, was_yielding, was_alone: self.alone.end(repo) })
     }
@@ -56,8 +57,7 @@ impl Scheduler {
         {
             return;
         }
-        let waits =
-            |job: &&Job| job.running.is_empty() && job.may_start() && self.host_accepts(job);
+        let waits = |job: &&Job| job.running.is_empty() && job.may_start() && self.has_place(job);
         let waiting = self.jobs.values().filter(waits).count();
         // Slots that are about to be released go to the jobs that waited first.
         let coming: usize = self.jobs.values().map(|job| job.yielding.len()).sum();

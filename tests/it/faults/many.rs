@@ -67,6 +67,7 @@ async fn a_start_with_many_jobs_takes_seconds_and_little_memory() {
         retries: 0,
         alone: false,
         started_at,
+        remote: None,
     };
     for index in 0..large - 1 {
         attempt::write(&folder, u32::try_from(index).unwrap(), &record).unwrap();

@@ -11,7 +11,7 @@ async fn survives(fault: Fault, method: &'static str, part: &'static str) {
     let result = place.server.job_folder(&job).join("results/repo_0.json");
     let content = std::fs::read(&result).unwrap();
     eventually("the fault is met", async || {
-        place.metric("scanwatch_archive_failures_total").await > 1.0
+        place.metric("scanwatch_archive_failures_total").await > 1
     })
     .await;
     eventually("/health names it", async || place.health().await["status"] == "degraded").await;

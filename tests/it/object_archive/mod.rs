@@ -62,7 +62,7 @@ impl Place {
         self.server.get("/health").await.expect(200).json()
     }
 
-    async fn metric(&self, name: &str) -> f64 {
+    async fn metric(&self, name: &str) -> u64 {
         let text = self.server.get("/metrics").await.expect(200).text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
@@ -139,10 +139,10 @@ async fn a_finished_job_is_archived_as_it_is_here() {
     assert_eq!(lines[2]["status"], place.server.status_file(&job, 0));
     // Nothing waits, and nothing is left of the upload.
     assert!(files::below(&place.server.setup().jobs().join(".results/uploads/work")).is_empty());
-    assert_eq!(place.metric("scanwatch_archive_up").await, 1.0);
-    assert_eq!(place.metric("scanwatch_archive_jobs_total").await, 1.0);
-    assert_eq!(place.metric("scanwatch_archive_uploads_total").await, 5.0);
-    assert_eq!(place.metric("scanwatch_archive_waiting_jobs").await, 0.0);
+    assert_eq!(place.metric("scanwatch_archive_up").await, 1);
+    assert_eq!(place.metric("scanwatch_archive_jobs_total").await, 1);
+    assert_eq!(place.metric("scanwatch_archive_uploads_total").await, 5);
+    assert_eq!(place.metric("scanwatch_archive_waiting_jobs").await, 0);
     // Neither the storage nor the log has the secret.
     let secret = KEYS.1.as_bytes();
     let sent = place.s3.sent();

@@ -66,12 +66,10 @@ async fn without_the_storage_a_server_starts_and_removes_nothing() {
     let cause = &health["causes"][0];
     assert_eq!(cause["reason"], "object_storage", "{health:#}");
     assert!(cause["problem"].as_str().unwrap().contains("cannot be reached"), "{health:#}");
-    assert_eq!(place.metric("scanwatch_archive_up").await, 0.0);
-    assert_eq!(place.metric("scanwatch_degraded{reason=\"object_storage\"}").await, 1.0);
-    eventually("the job waits", async || {
-        place.metric("scanwatch_archive_waiting_jobs").await > 0.0
-    })
-    .await;
+    assert_eq!(place.metric("scanwatch_archive_up").await, 0);
+    assert_eq!(place.metric("scanwatch_degraded{reason=\"object_storage\"}").await, 1);
+    eventually("the job waits", async || place.metric("scanwatch_archive_waiting_jobs").await > 0)
+        .await;
     // Some clean-ups.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     for job in [&safe, &waiting] {

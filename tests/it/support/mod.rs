@@ -1,6 +1,8 @@
 //! The shared test support: a server to start and to kill, requests in three degrees of politeness,
 //! waiting for conditions, and a forge that misbehaves on demand.
 
+#[cfg(feature = "nats")]
+pub(crate) mod agent;
 pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod debian;
@@ -13,6 +15,8 @@ pub(crate) mod forge;
 pub(crate) mod h2;
 pub(crate) mod handmade;
 pub(crate) mod namespace;
+#[cfg(feature = "nats")]
+pub(crate) mod nats_server;
 pub(crate) mod order;
 pub(crate) mod patience;
 pub(crate) mod peaks;
@@ -21,6 +25,8 @@ pub(crate) mod processes;
 pub(crate) mod published;
 pub(crate) mod python;
 pub(crate) mod raw;
+#[cfg(feature = "nats")]
+pub(crate) mod relay;
 pub(crate) mod remote_machine;
 pub(crate) mod rounds;
 #[cfg(feature = "archive")]

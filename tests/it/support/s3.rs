@@ -247,7 +247,7 @@ fn pass_on(client: TcpStream, to: SocketAddr, faults: &Mutex<Faults>) -> io::Res
         }
         Some(Fault::Silence) => {
             // Until the client gives up.
-            client.set_read_timeout(Some(Duration::from_secs(60)))?;
+            client.set_read_timeout(Some(Duration::from_mins(1)))?;
             let _ = client.read(&mut [0]);
             return Ok(());
         }

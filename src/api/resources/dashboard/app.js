@@ -15,6 +15,7 @@ const VIEWS = {
   changes: () => import("./changes.js"),
   schedules: () => import("./schedules.js"),
   webhooks: () => import("./webhooks.js"),
+  agents: () => import("./agents.js"),
   "sign-in": () => import("./sign_in.js"),
 };
 let leave = () => {};

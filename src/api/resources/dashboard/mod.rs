@@ -38,7 +38,8 @@ const FILE: Template<1> = Template::new(
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 29] = [
+const FILES: [(&str, &str, &str); 30] = [
+    ("agents.js", SCRIPT, include_str!("agents.js")),
     ("api.js", SCRIPT, include_str!("api.js")),
     ("app.js", SCRIPT, include_str!("app.js")),
     ("bars.js", SCRIPT, include_str!("bars.js")),

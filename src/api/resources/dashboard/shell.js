@@ -3,13 +3,13 @@
 import { learnSession, request, session } from "./api.js";
 import { announce, fill, h, text } from "./dom.js";
 
-/** What the address names: `#/`, `#/jobs/ID`, `#/jobs/ID/packages`, `#/jobs/ID/changes`, `#/jobs/ID/N`, `#/schedules`, `#/webhooks`, `#/sign-in`, each with parameters. */
+/** What the address names: `#/`, `#/jobs/ID`, `#/jobs/ID/packages`, `#/jobs/ID/changes`, `#/jobs/ID/N`, `#/schedules`, `#/webhooks`, `#/agents`, `#/sign-in`, each with parameters. */
 export function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const parts = path.split("/").filter(Boolean).map(decodeURIComponent);
   const parameters = new URLSearchParams(query);
   if (parts[0] === "sign-in") return { view: "sign-in", parameters };
-  if (parts[0] === "schedules" || parts[0] === "webhooks") return { view: parts[0], parameters };
+  if (["schedules", "webhooks", "agents"].includes(parts[0])) return { view: parts[0], parameters };
   if (parts[0] === "jobs" && parts[1]) {
     const job = parts[1];
     if (parts[2] === "packages" || parts[2] === "changes") return { view: parts[2], job, parameters };

@@ -11,7 +11,7 @@ const LEFT = 34;
 const MOST = 4000;
 
 export function timeline({ onopen }) {
-  const drawing = svg("svg", { class: "lanes", role: "img" });
+  const drawing = svg("svg", { class: "lanes", role: "img", "aria-label": "Timeline" });
   const note = h("p.faint");
   const why = h("div.note", { role: "status" });
   const element = h("div.timeline", null, note, why, drawing);

@@ -29,6 +29,7 @@ fn job() -> (tempfile::TempDir, Setup, RepoKey, AttemptRecord) {
         retries: 0,
         alone: false,
         started_at,
+        remote: None,
     };
     (root, Setup::of_test(jobs), key, record)
 }

@@ -19,6 +19,7 @@ fn ended(word: &str, failure: &Failure) -> (tempfile::TempDir, Setup, RepoKey) {
         retries: 2,
         alone: false,
         started_at,
+        remote: None,
     };
     attempt::write(&folder, 0, &record).unwrap();
     let patch = StatusPatch {

@@ -1,7 +1,7 @@
 //! All rules of the queue together, under generated events.
 
 use super::super::*;
-use crate::model::master::Options;
+use crate::model::{master::Options, target_key::TargetKey};
 use proptest::{collection::vec, prelude::*};
 use std::collections::HashSet;
 

@@ -7,7 +7,6 @@
 //! Invariants: a process is identified by its control group or its tracking id, never by a pid from
 //! a file; when a function here returns, no process of the attempt writes any more.
 
-use super::{RepoKey, status_files::PlannedRepository};
 use crate::{
     model::{
         Failure, FailureKind, JobId, RepoState,
@@ -24,6 +23,7 @@ use crate::{
         lock::{self, Holder},
         read, trash,
     },
+    supervisor::{RepoKey, status_files::PlannedRepository},
     sys::{self, ProcessInfo},
 };
 use chrono::Utc;
@@ -39,7 +39,7 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends the orphans of these repositories, thousands of them with one pass over all processes.
 /// Returns the repositories that have no processes left.
-pub(super) fn end_all(
+pub(in crate::supervisor) fn end_all(
     folder: &JobDir,
     id: &JobId,
     indices: impl Iterator<Item = u32>,
@@ -49,6 +49,7 @@ pub(super) fn end_all(
         // The lock is checked first: nothing of a living shim is ended.
         if lock::holder(&folder.lock(index))?.is_none()
             && let Some(record) = attempt::read(folder, index)?
+            && record.remote.is_none()
         {
             dead.insert(index, record.attempt);
         }
@@ -63,7 +64,7 @@ pub(super) fn end_all(
 }
 
 /// Ends the processes that a dead shim left, and removes its files.
-pub(super) fn end(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
+pub(in crate::supervisor) fn end(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
     end_processes(&key.job, &BTreeMap::from([(key.index, record.attempt)]));
     remove_traces(folder, key, record.attempt);
 }
@@ -71,7 +72,7 @@ pub(super) fn end(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
 /// The attempt of the shim that holds a repository's lock; `None` if the holder is not a shim of
 /// this repository. The server has seen the shim of the attempt `exited` exit, so the holder cannot
 /// be that shim.
-pub(super) fn attempt_of_shim(
+pub(in crate::supervisor) fn attempt_of_shim(
     holder: &Holder,
     key: &RepoKey,
     exited: Option<&AttemptRecord>,
@@ -94,7 +95,7 @@ pub(super) fn attempt_of_shim(
 ///
 /// # Errors
 /// If the process cannot be identified: it may belong to anyone.
-pub(super) fn end_stray(
+pub(in crate::supervisor) fn end_stray(
     planned: &PlannedRepository<'_>,
     holder: &Holder,
     record: Option<&AttemptRecord>,
@@ -161,7 +162,7 @@ fn remove_traces(folder: &JobDir, key: &RepoKey, attempt: u64) {
 
 /// Whether scanwatch wrote or checked the final state in a status file: a custom scanner writes
 /// neither attempt nor completion time.
-pub(super) fn was_checked(bytes: &[u8]) -> bool {
+pub(in crate::supervisor) fn was_checked(bytes: &[u8]) -> bool {
     let has = |map: &serde_json::Map<_, Value>| {
         ["attempt", "completed_at"]
             .iter()
@@ -172,7 +173,7 @@ pub(super) fn was_checked(bytes: &[u8]) -> bool {
 
 /// Completes a final state that a scanner wrote and its shim did not check: validates the result
 /// file, adds the members that every final state has, and fsyncs everything.
-pub(super) fn complete(
+pub(in crate::supervisor) fn complete(
     planned: &PlannedRepository<'_>,
     record: &AttemptRecord,
     status: &RepositoryStatus,

@@ -5,15 +5,13 @@
 //! Invariants: the task, with its credentials, travels on standard input only; a shim is signalled
 //! only once it holds its lock, because it may not handle signals before.
 
-use super::{RepoKey, Setup, disposition::LiveShim, job::Job};
 use crate::{
-    config::Config,
     model::{
-        address::Origin,
         attempt::{AttemptRecord, Order, OrderReason},
-        task::{Reuse, ScanTask, ShimTask},
+        task::ShimTask,
     },
     store::{StoreError, admission::ScanRegistration, attempt, layout::JobDir, lock},
+    supervisor::disposition::LiveShim,
     sys,
 };
 use std::{
@@ -33,100 +31,38 @@ const ADOPTED_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running shim.
 #[derive(Debug, Clone)]
-pub(super) struct Shim {
-    pub(super) attempt: u64,
+pub(in crate::supervisor) struct Shim {
+    pub(in crate::supervisor) attempt: u64,
     /// When this server started it; `None` if another server did.
-    pub(super) started: Option<Instant>,
+    pub(in crate::supervisor) started: Option<Instant>,
     /// The start of its deadline.
-    pub(super) began: Instant,
-    pub(super) pid: u32,
-    pub(super) process: Arc<OwnedFd>,
+    pub(in crate::supervisor) began: Instant,
+    pub(in crate::supervisor) pid: u32,
+    pub(in crate::supervisor) process: Arc<OwnedFd>,
     /// The record that the shim writes, or has written, when it claims the attempt.
-    pub(super) known: Option<AttemptRecord>,
-    pub(super) order: LastOrder,
-    /// Its share of the disk space.
-    pub(super) registration: Option<Arc<ScanRegistration>>,
+    pub(in crate::supervisor) known: Option<AttemptRecord>,
+    pub(in crate::supervisor) order: LastOrder,
+    /// Its share of the disk space, for as long as the loop holds the attempt.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(in crate::supervisor) registration: Option<Arc<ScanRegistration>>,
 }
 
 /// The last order that the shim was given and when; shared with the task that waits for its exit.
-pub(super) type LastOrder = Arc<Mutex<Option<(OrderReason, Instant)>>>;
+pub(in crate::supervisor) type LastOrder = Arc<Mutex<Option<(OrderReason, Instant)>>>;
 
 /// How to learn that a shim has exited.
-pub(super) enum Awaited {
+pub(in crate::supervisor) enum Awaited {
     /// Started by this server: its task has to be written, and the process reaped.
     Started { child: Box<Child>, task: Vec<u8> },
     /// Started by another server.
     Adopted(Arc<OwnedFd>),
 }
 
-/// Builds the task of a shim.
-pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> {
-    let repository = job.repositories.get(&key.index)?;
-    let config = setup.config.get();
-    let folder = setup.jobs.job(&key.job);
-    let options = job.master.options.clone().unwrap_or_default();
-    let url = url::Url::parse(&repository.git_url).ok();
-    let origin = url.as_ref().and_then(Origin::of);
-    let mut exclude_paths = config.scanner.exclude_paths.clone();
-    exclude_paths.extend(options.exclude_paths);
-    let scan = ScanTask {
-        job_id: key.job.clone(),
-        repo_index: key.index,
-        repo_name: repository.name.clone(),
-        git_url: repository.git_url.clone(),
-        reference: options.reference,
-        attempt: repository.next_attempt,
-        status_file: folder.status(key.index),
-        result_file: folder.result(key.index),
-        // The shim creates, names and removes the folder.
-        work_dir: std::path::PathBuf::new(),
-        update_interval_secs: config.scanner.update_interval_secs,
-        progress_interval_ms: config.scanner.progress_interval_ms,
-        deep: options.deep,
-        archives: options.archives,
-        exclude_paths,
-        no_ignore: options.no_ignore,
-        module_caches: config.module_caches.clone(),
-        limits: config.limits,
-        network: config.network.clone(),
-        categories: config.categories.clone(),
-        sandbox: config.scanner.sandbox(),
-        credentials: origin.and_then(|origin| config.credentials_for(&origin)),
-        // The shim reads the store.
-        known: None,
-        check_only: false,
-    };
-    Some(ShimTask {
-        jobs_dir: setup.jobs.root().to_owned(),
-        command: config.scanner.command.clone(),
-        path: setup.path.clone(),
-        timeout_secs: config.scanner.subprocess_timeout_secs,
-        kill_grace_secs: config.scanner.kill_grace_secs,
-        stall_timeout_secs: config.scanner.stall_timeout_secs,
-        log_max_bytes: config.scanner.log_max_bytes,
-        interruptions: repository.interruptions,
-        retries: repository.retries,
-        alone: repository.alone,
-        reuse: reuse(&config, options.force),
-        command_version: config.scanner.command_version.clone(),
-        scan,
-    })
-}
-
-/// Whether and how results are stored and reused.
-fn reuse(config: &Config, force: bool) -> Reuse {
-    match (config.jobs.results_retention.is_zero(), force) {
-        (true, _) => Reuse::Off,
-        (false, true) => Reuse::Store,
-        (false, false) => Reuse::Reuse,
-    }
-}
-
 impl Shim {
     /// Starts a shim. It inherits nothing of this process's environment but `PATH`, and gets its
     /// task on standard input; the arguments are only for people who read `ps`.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts shims")]
-    pub(super) fn start(task: &ShimTask) -> io::Result<(Self, Awaited)> {
+    pub(in crate::supervisor) fn start(task: &ShimTask) -> io::Result<(Self, Awaited)> {
         let scan = &task.scan;
         let child = Command::new("/proc/self/exe")
             .arg0("scanwatch")
@@ -154,6 +90,7 @@ impl Shim {
             retries: task.retries,
             alone: task.alone,
             started_at: chrono::Utc::now(),
+            remote: None,
         };
         let shim = Self {
             attempt: scan.attempt,
@@ -169,7 +106,7 @@ impl Shim {
     }
 
     /// Adopts a shim that another server started.
-    pub(super) fn adopt(living: LiveShim) -> (Self, Awaited) {
+    pub(in crate::supervisor) fn adopt(living: LiveShim) -> (Self, Awaited) {
         let LiveShim { holder, attempt, record, ordered } = living;
         let process = Arc::new(holder.pidfd);
         let now = Instant::now();
@@ -189,7 +126,7 @@ impl Shim {
     }
 
     /// Orders the shim to end its scan.
-    pub(super) fn end(
+    pub(in crate::supervisor) fn end(
         &self,
         job: &JobDir,
         index: u32,
@@ -218,7 +155,7 @@ impl Shim {
 impl Awaited {
     /// Returns when the shim has exited. The exit code is known only if this server started the
     /// shim.
-    pub(super) async fn end(self) -> Option<i32> {
+    pub(in crate::supervisor) async fn end(self) -> Option<i32> {
         match self {
             Self::Started { mut child, task } => {
                 let stdin = child.stdin.take();
@@ -277,6 +214,7 @@ mod tests {
             retries: 0,
             alone: false,
             started_at: chrono::Utc::now(),
+            remote: None,
         };
         attempt::write(&job, 0, &record).unwrap();
         shim.end(&job, 0, OrderReason::Stop).unwrap();

@@ -8,13 +8,16 @@
 //! Invariants: a running shim always has enough time to end its scan itself; time during which this
 //! server was stopped does not count; a slot becomes free whatever a shim does.
 
-use super::{
-    RepoKey,
-    shim_exit::{Cause, Killed, ShimExit},
-    spawn::{Awaited, Shim},
-    stopped_shims::StoppedShims,
+use super::shim::{Awaited, Shim};
+use crate::{
+    model::attempt::OrderReason,
+    supervisor::{
+        RepoKey,
+        shim_exit::{Cause, Killed, ShimExit},
+        stopped_shims::StoppedShims,
+    },
+    sys,
 };
-use crate::{model::attempt::OrderReason, sys};
 use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, PoisonError},

@@ -1,0 +1,210 @@
+//! The connection to NATS over time: sessions, one after the other, and what arrives in each.
+//!
+//! Input: statuses, heartbeats and requests from NATS. Output: reports for attempts, the roster, answers.
+//!
+//! Invariants: after each reconnection everything is read again, as states and not as history; a failure ends the
+//! session, and the next one repairs what is missing; a status of an attempt that no longer counts is answered with an
+//! order to end it.
+
+use super::{
+    cleaning::Unclaimed,
+    credentials,
+    hub::{Hub, Leftover, Routed, read_status},
+    session::{NatsError, Session},
+};
+use crate::wire::{connection::Connection, heartbeat::Heartbeat, status::Kind};
+use async_nats::jetstream::kv::{Entry, Operation, Watch};
+use futures_util::StreamExt;
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+/// How often the capacity is determined, and what is unclaimed is looked through.
+const TICK: Duration = Duration::from_secs(1);
+/// The pause after a session that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How many attempts are remembered that have been ordered to end.
+const MOST_ENDED: usize = 10_000;
+/// How long the streams may take to be created.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves the engine without an end.
+pub(super) async fn serve(hub: Arc<Hub>, connection: Connection) {
+    loop {
+        if !connection.link.borrow().connected {
+            let cause = connection.link.borrow().error.clone();
+            let cause = cause.map_or_else(String::new, |error| format!(" ({error})"));
+            hub.set_session(Err(format!("it cannot be reached{cause}")));
+            connection.connected().await;
+        }
+        if let Err(ended) = Box::pin(session(&hub, &connection)).await {
+            hub.set_session(Err(ended));
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// One session. Returns why it ended.
+async fn session(hub: &Arc<Hub>, connection: &Connection) -> Result<(), String> {
+    connection.check().await.map_err(|error| error.to_string())?;
+    let open = Box::pin(Session::open(connection, &hub.names, &hub.engine));
+    let open = timeout(OPEN_TIMEOUT, open).await.map_err(|_| "it does not answer".to_owned())?;
+    let session = Arc::new(open.map_err(|error| error.to_string())?);
+    let running = Box::pin(Running::start(hub, session)).await;
+    let mut running = running.map_err(|error| error.to_string())?;
+    let mut link = connection.link.clone();
+    let connections = link.borrow_and_update().connections;
+    hub.set_session(Ok(Arc::clone(&running.session)));
+    let lost = link.wait_for(|link| !link.connected || link.connections != connections);
+    tokio::select! {
+        _ = lost => Err("the connection is lost".to_owned()),
+        ended = running.run() => match ended {
+            Ok(()) => Err("a subscription has ended".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// A session that runs.
+struct Running<'a> {
+    hub: &'a Arc<Hub>,
+    session: Arc<Session>,
+    statuses: Watch,
+    heartbeats: Watch,
+    requests: async_nats::Subscriber,
+    unclaimed: Unclaimed,
+    /// Attempts that have been ordered to end.
+    ended: HashSet<(crate::wire::names::RepositoryKey, u64)>,
+    /// What could not be removed yet.
+    leftovers: Vec<Leftover>,
+}
+
+impl<'a> Running<'a> {
+    async fn start(hub: &'a Arc<Hub>, session: Arc<Session>) -> Result<Self, NatsError> {
+        let enrolled: Vec<_> = hub.roster().enrolled().keys().cloned().collect();
+        for agent in &enrolled {
+            session.create_results(agent).await?;
+        }
+        Ok(Self {
+            statuses: session.watch(&session.status).await?,
+            heartbeats: session.watch(&session.agents).await?,
+            requests: session.credentials_requests().await?,
+            unclaimed: Unclaimed::of(&session).await?,
+            ended: HashSet::new(),
+            leftovers: Vec::new(),
+            hub,
+            session,
+        })
+    }
+
+    /// Returns when a subscription has ended.
+    async fn run(&mut self) -> Result<(), NatsError> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeats_are_fresh = false;
+        let hub = Arc::clone(self.hub);
+        loop {
+            tokio::select! {
+                entry = self.statuses.next() => match entry {
+                    Some(Ok(entry)) => self.status(entry).await?,
+                    Some(Err(error)) => return Err(super::session::at("watch the statuses")(error)),
+                    None => return Ok(()),
+                },
+                entry = self.heartbeats.next() => match entry {
+                    Some(Ok(entry)) => {
+                        let is_current = entry.seen_current;
+                        self.heartbeat(&entry, heartbeats_are_fresh);
+                        heartbeats_are_fresh = is_current;
+                    }
+                    Some(Err(error)) => return Err(super::session::at("watch the agents")(error)),
+                    None => return Ok(()),
+                },
+                request = self.requests.next() => match request {
+                    Some(request) => self.request(&request).await,
+                    None => return Ok(()),
+                },
+                () = hub.has_leftovers.notified() => self.remove_leftovers().await?,
+                _ = ticks.tick() => {
+                    hub.publish_capacity();
+                    self.unclaimed.clean(self.hub, &self.session).await?;
+                    if !self.leftovers.is_empty() {
+                        self.remove_leftovers().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in the status of an attempt.
+    async fn status(&mut self, entry: Entry) -> Result<(), NatsError> {
+        if entry.operation != Operation::Put {
+            // The marker of a key that its agent has deleted.
+            return self.session.remove_marker(&entry.key, entry.revision).await;
+        }
+        let (key, header, bytes) = match read_status(&entry.key, &entry.value) {
+            Ok(status) => status,
+            Err(error) => {
+                tracing::warn!(key = entry.key.escape_debug().to_string(), %error, "a status in NATS is not usable and ignored");
+                return Ok(());
+            }
+        };
+        match self.hub.route(&key, (header.clone(), entry.revision), bytes) {
+            Routed::Done => {}
+            Routed::Unknown => self.unclaimed.note(key, (header, entry.revision)),
+            Routed::Refused if header.kind == Kind::Final => {
+                tracing::info!(repository = %key, agent = %header.agent, attempt = header.attempt, "the final state of an attempt that no longer counts is ignored");
+            }
+            Routed::Refused => {
+                // Once for each attempt: the agent reports on until it has seen the order.
+                if self.ended.len() > MOST_ENDED {
+                    self.ended.clear();
+                }
+                if self.ended.insert((key.clone(), header.attempt)) {
+                    self.unclaimed.end(&self.session, &key, &header).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn heartbeat(&self, entry: &Entry, is_fresh: bool) {
+        let Ok(name) = entry.key.parse() else { return };
+        if entry.operation == Operation::Put {
+            match Heartbeat::read(&entry.key, &entry.value) {
+                Ok(heartbeat) => self.hub.roster().hear(heartbeat, Instant::now(), is_fresh),
+                Err(error) => {
+                    tracing::warn!(agent = %name, %error, "a heartbeat is not usable and ignored");
+                }
+            }
+        } else {
+            self.hub.roster().forget(&name);
+        }
+        self.hub.publish_capacity();
+    }
+
+    async fn request(&mut self, request: &async_nats::Message) {
+        let agent = self.hub.names.agent_of_credentials(&request.subject);
+        let (Some(agent), Some(reply)) = (agent, request.reply.clone()) else { return };
+        let answer = credentials::answer(self.hub, &agent, &request.payload);
+        if let Err(error) = self.session.client.publish(reply, answer.into()).await {
+            tracing::warn!(%agent, %error, "cannot answer an agent");
+        }
+    }
+
+    /// Removes from NATS what attempts have left that have ended.
+    async fn remove_leftovers(&mut self) -> Result<(), NatsError> {
+        self.leftovers.extend(self.hub.take_leftovers());
+        while let Some(leftover) = self.leftovers.pop() {
+            let removed = self.unclaimed.remove_leftover(&self.session, &leftover).await;
+            if let Err(error) = removed {
+                // What remains is unclaimed for the next session.
+                self.hub.leave(leftover);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,321 @@
+//! One connection to NATS: the streams and buckets that the server uses, and the operations on them.
+//!
+//! Input: a connection. Output: what is stored in NATS.
+//!
+//! Invariants: every stream and bucket exists before anything is published; each operation ends within the timeout of
+//! requests; nothing is deleted whose content is not durable here.
+
+use crate::{
+    config::EngineConfig,
+    wire::{
+        self,
+        attempt::AttemptMessage,
+        connection::Connection,
+        names::{AgentName, Label, Names, RepositoryKey},
+        order::RemoteOrder,
+        requests::{LogPiece, LogRequest},
+        status::StatusHeader,
+        streams,
+    },
+};
+use async_nats::{
+    Client, HeaderMap, Subscriber,
+    header::NATS_MESSAGE_ID,
+    jetstream::{
+        self, Context,
+        kv::{Operation, Store, Watch},
+        object_store::{InfoErrorKind, ObjectStore},
+        stream::{LastRawMessageErrorKind, Stream},
+    },
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE};
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    error::Error,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a request to `JetStream` may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an operation failed, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NatsError {
+    action: String,
+    cause: String,
+}
+
+impl fmt::Display for NatsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.action, self.cause)
+    }
+}
+
+impl Error for NatsError {}
+
+/// Adds what failed to an error of the client.
+pub(super) fn at<E: Error>(action: impl Into<String>) -> impl FnOnce(E) -> NatsError {
+    let action = action.into();
+    move |error| NatsError { action, cause: error.to_string() }
+}
+
+/// A connection that can be used.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) names: Names,
+    pub(super) client: Client,
+    context: Context,
+    stream: Stream,
+    pub(super) status: Store,
+    pub(super) agents: Store,
+    orders: Store,
+    replicas: usize,
+    /// When it was established.
+    pub(super) since: Instant,
+    /// The messages of attempts that were stored then, by repository.
+    pub(super) messages: Arc<HashMap<RepositoryKey, StoredMessage>>,
+}
+
+/// A message of the stream of attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredMessage {
+    pub(super) sequence: u64,
+    pub(super) first_attempt: u64,
+}
+
+impl Session {
+    /// Creates or updates the streams, consumers and buckets.
+    pub(super) async fn open(
+        connection: &Connection,
+        names: &Names,
+        engine: &EngineConfig,
+    ) -> Result<Self, NatsError> {
+        let client = connection.client.clone();
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(TIMEOUT);
+        let replicas = engine.replicas;
+        let name = names.attempts_stream();
+        let action = || format!("create the stream {name}");
+        context
+            .create_or_update_stream(streams::attempts(names, replicas))
+            .await
+            .map_err(at(action()))?;
+        let stream = context.get_stream(&name).await.map_err(at(action()))?;
+        for label in engine.all_labels() {
+            let Ok(label) = label.parse::<Label>() else { continue };
+            // The server bounds the deliveries: NATS would keep a message silently that it delivers no more.
+            let config = streams::consumer(names, &label, engine.ack_wait, u64::MAX);
+            let action = format!("create the consumer {}", names.consumer(&label));
+            stream.create_consumer(config).await.map_err(at(action))?;
+        }
+        let bucket = async |config: jetstream::kv::Config| {
+            let action = format!("create the bucket {}", config.bucket);
+            context.create_or_update_key_value(config).await.map_err(at(action))
+        };
+        let status = bucket(streams::status(names, replicas)).await?;
+        let agents = bucket(streams::agents(names, replicas, engine.ack_wait)).await?;
+        let orders = bucket(streams::orders(names, replicas)).await?;
+        let mut session = Self {
+            names: names.clone(),
+            client,
+            context,
+            stream,
+            status,
+            agents,
+            orders,
+            replicas,
+            since: Instant::now(),
+            messages: Arc::default(),
+        };
+        session.messages = Arc::new(session.stored_messages().await?);
+        Ok(session)
+    }
+
+    /// The messages of the stream. If there are two of one repository, the older one is removed.
+    async fn stored_messages(&self) -> Result<HashMap<RepositoryKey, StoredMessage>, NatsError> {
+        let mut messages: HashMap<RepositoryKey, StoredMessage> = HashMap::new();
+        let mut next = 1;
+        loop {
+            let read = self.stream.raw_message_builder().sequence(next);
+            let message = match read.next_by_subject(self.names.all_attempts()).send().await {
+                Ok(message) => message,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => break,
+                Err(error) => return Err(at("read the stream of attempts")(error)),
+            };
+            next = message.sequence + 1;
+            let stored = match AttemptMessage::read(&message.payload) {
+                Ok(read) => {
+                    let first_attempt = read.first_attempt;
+                    let stored = StoredMessage { sequence: message.sequence, first_attempt };
+                    messages.insert(read.key, stored)
+                }
+                Err(error) => {
+                    tracing::warn!(sequence = message.sequence, %error, "a message of the stream of attempts is not usable; it is removed");
+                    self.remove_message(message.sequence).await?;
+                    None
+                }
+            };
+            if let Some(older) = stored {
+                self.remove_message(older.sequence).await?;
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Publishes an attempt. Returns the sequence number of its message.
+    pub(super) async fn publish(
+        &self,
+        label: &Label,
+        message: &AttemptMessage,
+    ) -> Result<u64, NatsError> {
+        let action = || format!("publish the attempt {}", message.key);
+        let bytes = wire::write(message).map_err(at(action()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_ID, message.key.message_id(message.first_attempt));
+        let subject = self.names.attempts(label);
+        let sent = self.context.publish_with_headers(subject, headers, bytes.into()).await;
+        let stored = sent.map_err(at(action()))?.await.map_err(at(action()))?;
+        Ok(stored.sequence)
+    }
+
+    /// Whether a message is still in the stream.
+    pub(super) async fn has_message(&self, sequence: u64) -> Result<bool, NatsError> {
+        match self.stream.get_raw_message(sequence).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) => Err(at("look up a message")(error)),
+        }
+    }
+
+    /// Removes a message from the stream, if it is there: it is delivered no more.
+    pub(super) async fn remove_message(&self, sequence: u64) -> Result<(), NatsError> {
+        let removed = self.stream.delete_message(sequence).await;
+        match removed {
+            Ok(_) => Ok(()),
+            // Whoever acknowledged it has removed it.
+            Err(_) if !self.has_message(sequence).await? => Ok(()),
+            Err(error) => Err(at("remove a message")(error)),
+        }
+    }
+
+    /// Gives an order to the agents that hold an attempt of the repository.
+    pub(super) async fn order(
+        &self,
+        key: &RepositoryKey,
+        order: RemoteOrder,
+    ) -> Result<(), NatsError> {
+        let action = || format!("order the agents of {key}");
+        let bytes = wire::write(&order).map_err(at(action()))?;
+        self.orders.put(key.token(), bytes.into()).await.map_err(at(action()))?;
+        Ok(())
+    }
+
+    /// Removes the order for a repository.
+    pub(super) async fn remove_order(&self, token: &str) -> Result<(), NatsError> {
+        let subject = format!("{}{token}", self.orders.prefix);
+        let purged = self.orders.stream.purge().filter(subject).await;
+        purged.map(drop).map_err(at("remove an order"))
+    }
+
+    /// Removes the marker of a deleted status.
+    pub(super) async fn remove_marker(&self, key: &str, revision: u64) -> Result<(), NatsError> {
+        remove_key(&self.status, key, revision).await
+    }
+
+    /// The keys of all orders.
+    pub(super) async fn orders(&self) -> Result<Vec<String>, NatsError> {
+        use futures_util::TryStreamExt;
+        let keys = self.orders.keys().await.map_err(at("list the orders"))?;
+        keys.try_collect().await.map_err(at("list the orders"))
+    }
+
+    /// All values of a bucket, and all changes from then on.
+    pub(super) async fn watch(&self, bucket: &Store) -> Result<Watch, NatsError> {
+        bucket
+            .watch_with_history(">")
+            .await
+            .map_err(at(format!("watch the bucket {}", bucket.name)))
+    }
+
+    /// The requests of agents for credentials.
+    pub(super) async fn credentials_requests(&self) -> Result<Subscriber, NatsError> {
+        let subject = self.names.all_credentials();
+        self.client.subscribe(subject).await.map_err(at("subscribe to requests for credentials"))
+    }
+
+    /// The value of a status, and its revision.
+    pub(super) async fn read_status(&self, key: &str) -> Result<Option<(Bytes, u64)>, NatsError> {
+        let entry = self.status.entry(key).await.map_err(at("read a status"))?;
+        let entry = entry.filter(|entry| entry.operation == Operation::Put);
+        Ok(entry.map(|entry| (entry.value, entry.revision)))
+    }
+
+    /// The bucket of an agent's results.
+    pub(super) async fn results(&self, agent: &AgentName) -> Result<ObjectStore, NatsError> {
+        let name = self.names.results_bucket(agent);
+        self.context.get_object_store(&name).await.map_err(at(format!("open the bucket {name}")))
+    }
+
+    /// Creates the bucket of an agent's results, unless it exists.
+    pub(super) async fn create_results(&self, agent: &AgentName) -> Result<(), NatsError> {
+        let config = streams::results(&self.names, agent, self.replicas);
+        let action = format!("create the bucket {}", config.bucket);
+        self.context.create_object_store(config).await.map(drop).map_err(at(action))
+    }
+
+    /// Removes a status of an agent up to this revision, and the objects that it names.
+    pub(super) async fn remove_status(
+        &self,
+        key: &RepositoryKey,
+        (header, revision): (&StatusHeader, u64),
+    ) -> Result<(), NatsError> {
+        // The objects first: without the status nobody would find them.
+        for object in header.objects() {
+            self.remove_object(&header.agent, &object.name).await?;
+        }
+        remove_key(&self.status, &key.status_key(&header.agent), revision).await
+    }
+
+    /// Removes an object without a trace: the client would leave a marker for each.
+    async fn remove_object(&self, agent: &AgentName, name: &str) -> Result<(), NatsError> {
+        let action = || format!("remove the object {name}");
+        let bucket = self.results(agent).await?;
+        let info = match bucket.info(name).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == InfoErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at(action())(error)),
+        };
+        let bucket = self.names.results_bucket(agent);
+        let stream = self.context.get_stream_no_info(format!("OBJ_{bucket}"));
+        let stream = stream.await.map_err(at(action()))?;
+        let chunks = format!("$O.{bucket}.C.{}", info.nuid);
+        stream.purge().filter(chunks).await.map_err(at(action()))?;
+        let facts = format!("$O.{bucket}.M.{}", URL_SAFE.encode(name));
+        stream.purge().filter(facts).await.map(drop).map_err(at(action()))
+    }
+
+    /// Requests a piece of the log of a running attempt.
+    pub(super) async fn log_piece(
+        &self,
+        agent: &AgentName,
+        request: &LogRequest,
+    ) -> Result<(LogPiece, Vec<u8>), NatsError> {
+        let action = || format!("read the log of {} from the agent {agent}", request.key);
+        let bytes = wire::write(request).map_err(at(action()))?;
+        let answer = self.client.request(self.names.logs(agent), bytes.into()).await;
+        let answer = answer.map_err(at(action()))?;
+        let (piece, bytes) = LogPiece::decode(&answer.payload).map_err(at(action()))?;
+        Ok((piece, bytes.to_vec()))
+    }
+}
+
+/// Removes a key without a trace: the client would leave a marker for each, which every later watch reads.
+/// What was stored after the revision stays: the agent may have begun the next attempt of the repository.
+async fn remove_key(bucket: &Store, key: &str, revision: u64) -> Result<(), NatsError> {
+    let purge = bucket.stream.purge().filter(format!("{}{key}", bucket.prefix));
+    let purged = purge.sequence(revision.saturating_add(1)).await;
+    purged.map(drop).map_err(at(format!("remove the key {key}")))
+}

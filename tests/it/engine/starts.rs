@@ -1,0 +1,59 @@
+//! How a server starts whose NATS is missing, or cannot be used.
+
+use super::*;
+use crate::support::agent::WAITING;
+
+/// Breaks if a NATS without `JetStream` is found out only by the first scan.
+#[tokio::test]
+async fn a_nats_without_jetstream_ends_the_start() {
+    let nats = NatsServer::with_config("");
+    let ended = of_agents(&nats, Setup::new()).run_to_end().await;
+    assert_eq!(ended.code, Some(2), "{}", ended.output);
+    assert!(ended.output.contains("no JetStream"), "{}", ended.output);
+}
+
+/// Breaks if a setting that cannot work ends the start late, or without its name.
+#[tokio::test]
+async fn an_unusable_setting_ends_the_start() {
+    let nats = NatsServer::start();
+    for (key, value, part) in [
+        ("engine.nats", json!([]), "engine.nats"),
+        ("engine.nats", json!(["http://h"]), "expected `nats://`"),
+        ("engine.credentials_file", json!("/nonexistent"), "/nonexistent"),
+        ("engine.ca_file", json!("/nonexistent"), "/nonexistent"),
+    ] {
+        let setup = Setup::new()
+            .set("engine.kind", json!("nats"))
+            .set("engine.ack_wait_secs", 2)
+            .set(key, &value);
+        let setup = if key == "engine.nats" {
+            setup
+        } else {
+            setup.set("engine.nats", json!([nats.url()]))
+        };
+        let ended = setup.run_to_end().await;
+        assert_eq!(ended.code, Some(2), "{key}: {}", ended.output);
+        assert!(ended.output.contains(part), "{key}: {}", ended.output);
+    }
+}
+
+/// Breaks if a server whose NATS is down does not start, does not say why nothing is scanned, or does not go on once
+/// NATS is there.
+#[tokio::test]
+async fn a_server_starts_without_its_nats_and_goes_on_with_it() {
+    let mut nats = NatsServer::start();
+    nats.kill();
+    let server = of_agents(&nats, Setup::new()).start().await;
+    let job = server.submit("a").await;
+    let health = server.get("/health").await.expect(200).json();
+    assert_eq!(health["status"], "degraded");
+    assert_eq!(health["engine"]["connected"], false);
+    let reason = health["engine"]["waiting_reason"].as_str().unwrap();
+    assert!(reason.contains("NATS cannot be used"), "{reason}");
+    nats.restart();
+    let mut agent = TestAgent::new("one", &nats, WAITING);
+    agent.release();
+    join(&server, &mut [&mut agent]).await;
+    assert_eq!(is_final(&server, &job).await["status"], "completed");
+    assert_eq!(server.get("/health").await.json()["status"], "healthy");
+}
