@@ -75,6 +75,8 @@ mod generated_client;
 mod greedy_clients;
 #[cfg(test)]
 mod groups;
+#[cfg(test)]
+mod helm;
 mod hostile_names;
 #[cfg(test)]
 mod http2;

@@ -26,6 +26,9 @@ const PACKAGES: [&str; 9] = [
 #[cfg(feature = "archive")]
 const S3_SERVER: [&str; 1] = ["moto[server]==5.2.5"];
 
+/// The templates of Go, as Helm renders them, and the schemas of Kubernetes.
+const CHARTS: [&str; 3] = ["go-template==0.0.3", "kubernetes-validate==1.37.0", "pyyaml==6.0.3"];
+
 /// The folder with the packages.
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| installed(&PACKAGES));
 
@@ -64,6 +67,11 @@ fn installed(packages: &[&str]) -> PathBuf {
 /// Python with these packages.
 pub(crate) fn python() -> Command {
     with_packages(&TOOLS)
+}
+
+/// Python that renders and checks a Helm chart.
+pub(crate) fn chart_checker() -> Command {
+    with_packages(&installed(&CHARTS))
 }
 
 /// Python with a server of S3.
