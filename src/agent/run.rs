@@ -197,7 +197,7 @@ async fn serve(
     // A repository must not be delivered to this agent while an old attempt of it ends here.
     while ending.join_next().await.is_some() {}
     let labels: Vec<_> = settings.labels.iter().map(ToString::to_string).collect();
-    tracing::info!(agent = %settings.name, slots = settings.slots, ?labels, "ready");
+    tracing::info!(agent = %settings.name, slots = settings.slots, ?labels, "the agent is ready for attempts");
     let name_is_taken = shared.beats.name_is_taken.clone();
     tokio::select! {
         () = take(&shared, &slots, &mut running, stop.clone()) => {}
@@ -231,7 +231,7 @@ async fn serve(
     };
     let _ = timeout(FAREWELL, farewell).await;
     sys::cgroup::remove_empty();
-    tracing::info!("stopped");
+    tracing::info!("the agent has stopped");
     Ok(())
 }
 

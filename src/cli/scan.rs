@@ -181,7 +181,7 @@ async fn scan_all(
     // The minimum of free space makes a service wait for space; this command must finish.
     // The jobs folder is removed afterwards.
     config.jobs.results_retention = Duration::ZERO;
-    // What the settings say about other machines is meant for a server.
+    // Settings about other machines are meant for a server.
     config.engine.kind = EngineKind::Local;
     config.engine.nats.clear();
     (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);

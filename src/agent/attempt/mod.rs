@@ -244,7 +244,9 @@ impl Attempt {
             Outcome::Left => {
                 tracing::warn!(%repository, attempt, "NATS is away; the agent's next run delivers the attempt if it still holds it");
             }
-            Outcome::Delivered => tracing::info!(%repository, attempt, "delivered"),
+            Outcome::Delivered => {
+                tracing::info!(%repository, attempt, "the final state of an attempt is delivered");
+            }
             Outcome::Lost => {
                 tracing::info!(%repository, attempt, "an attempt is lost; nothing more of it is stored");
             }

@@ -112,7 +112,7 @@ impl Actor {
         let pools = Pools::new();
         let local = Local::new(setup.clone(), Arc::clone(scan_metrics.stopped_shims()));
         let engine = Engine::new(local, agents);
-        // The pressure on this machine says nothing about the agents'.
+        // The pressure on this machine does not affect the agents.
         let is_adaptive = scanner.adaptive_concurrency && !engine.is_remote();
         let limits = Limits::new(scanner.max_concurrent_processes, is_adaptive);
         Self {

@@ -2,7 +2,7 @@
 //!
 //! Input: reports of agents. Output: the record of the attempt, its status, its log, its result. Blocks.
 //!
-//! Invariants: the record precedes everything else of an attempt; what a report says about job, index, attempt and URL
+//! Invariants: the record precedes everything else of an attempt; what a report states about job, index, attempt and URL
 //! is replaced by what the server knows; a final state is written last, once result and log are durable.
 
 use super::objects::Fetched;
@@ -53,7 +53,7 @@ impl Repository {
     /// If the disk refuses.
     pub(super) fn record(&self, record: &AttemptRecord) -> Result<(), StoreError> {
         attempt::write(&self.folder, self.key.index, record)?;
-        // Only this record can say that an attempt is remote: no scanner can write it.
+        // Only this record can mark an attempt as remote: no scanner can write it.
         attempt::keep(&self.folder, self.key.index, record)
     }
 

@@ -87,7 +87,7 @@ pub(super) struct Leftover {
 
 /// What becomes of a report, and of the attempt that it is about.
 pub(super) enum Routed {
-    /// It reached its attempt, or says nothing new.
+    /// It reached its attempt, or contains nothing new.
     Done,
     /// No attempt of the repository is under way here.
     Unknown,

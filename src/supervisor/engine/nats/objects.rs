@@ -91,7 +91,7 @@ pub(super) async fn fetch(
         }
         size += count as u64;
         if size > object.size {
-            return Err(FetchError::Unusable("is larger than its report says".to_owned()));
+            return Err(FetchError::Unusable("is larger than its report states".to_owned()));
         }
         digest.update(&piece[..count]);
         let bytes = piece[..count].to_vec();
