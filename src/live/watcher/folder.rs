@@ -150,9 +150,9 @@ impl Folder {
     }
 
     /// Restores the folder of an idle job; its files are read again if they have changed.
-    pub(super) fn of_idle(idle: IdleFolder, dir: JobDir) -> Self {
-        let IdleFolder { job, listed, files } = idle;
-        Self::of_known(job, dir, &listed, files, moment_of(listed.changed_at()))
+    pub(super) fn of_idle(idle: &IdleFolder, dir: JobDir) -> Self {
+        let (job, listed) = (Arc::clone(&idle.job), idle.listed);
+        Self::of_known(job, dir, &listed, idle.files(), moment_of(listed.changed_at()))
     }
 
     /// What has to be kept while nothing changes; `None` if something has to be read again.

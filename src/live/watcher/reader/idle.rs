@@ -108,7 +108,7 @@ impl JobsReader {
 
     /// Makes an idle job active: it is read again if it has changed.
     pub(super) fn wake(&mut self, id: &JobId) -> Option<&mut Folder> {
-        let folder = Folder::of_idle(self.idle.remove(id)?, self.jobs.job(id));
+        let folder = Folder::of_idle(&self.idle.remove(id)?, self.jobs.job(id));
         Some(self.folders.entry(id.clone()).or_insert(folder))
     }
 
@@ -116,7 +116,7 @@ impl JobsReader {
     /// more.
     pub(super) fn wake_all(&mut self) {
         for (id, idle) in std::mem::take(&mut self.idle) {
-            let folder = Folder::of_idle(idle, self.jobs.job(&id));
+            let folder = Folder::of_idle(&idle, self.jobs.job(&id));
             self.folders.insert(id, folder);
         }
     }
