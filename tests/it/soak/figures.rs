@@ -2,7 +2,7 @@
 
 use super::MEMORY;
 use crate::support::{files, processes, server::TestServer};
-use std::{fmt, fs, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 /// The one thread that a timer starts every 15 s, whatever happened before; it ends after 10 s.
 const TIMED: &str = "clean-up";
@@ -14,6 +14,7 @@ pub(super) struct Figures {
     descriptors: usize,
     threads: usize,
     watches: usize,
+    files: usize,
 }
 
 impl Figures {
@@ -27,12 +28,14 @@ impl Figures {
             watches: watches.filter(|line| line.starts_with("inotify ")).count(),
             descriptors: descriptors.len(),
             threads: processes::thread_names(pid).iter().filter(|name| *name != TIMED).count(),
+            files: kept(&server.setup().jobs()),
         }
     }
 
-    /// Whether descriptors, threads and watches are the same.
+    /// Whether descriptors, threads, watches and files are the same.
     pub(super) fn counts_as(&self, other: &Self) -> bool {
-        let counts = |figures: &Self| (figures.descriptors, figures.threads, figures.watches);
+        let counts =
+            |figures: &Self| (figures.descriptors, figures.threads, figures.watches, figures.files);
         counts(self) == counts(other)
     }
 
@@ -42,15 +45,25 @@ impl Figures {
             && self.descriptors <= before.descriptors
             && self.threads <= before.threads
             && self.watches <= before.watches
+            && self.files <= before.files
     }
+}
+
+/// The number of files in the jobs folder, except the newest results of the repositories, which are
+/// kept on purpose.
+fn kept(jobs: &Path) -> usize {
+    let results = jobs.join(".results");
+    let newest =
+        |path: &Path| path.starts_with(&results) && !path.starts_with(results.join("jobs"));
+    files::below(jobs).iter().filter(|path| !newest(path)).count()
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { memory, descriptors, threads, watches } = self;
+        let Self { memory, descriptors, threads, watches, files } = self;
         write!(
             f,
-            "{} MiB, {descriptors} descriptors, {threads} threads, {watches} watches",
+            "{} MiB, {descriptors} descriptors, {threads} threads, {watches} watches, {files} files",
             memory >> 20
         )
     }

@@ -1,28 +1,38 @@
 //! A server under full load, for minutes or for an hour: clients that read, disconnect, stall,
-//! flood and request everything, besides real scans and kills of scanners, shims and the server.
+//! flood and request everything, besides real scans, a schedule, deliveries of webhooks, and kills
+//! of scanners, shims and the server.
 //!
 //! `SCANWATCH_SOAK_MINUTES=5 cargo test --release --test it soak:: -- --ignored --nocapture`. In
 //! the first half the server is killed too. In the second half one server lives to the end: its
-//! memory, descriptors, threads and watches must return to where they were when it had warmed up.
+//! memory, descriptors, threads, watches and files must return to where they were when it had
+//! warmed up.
 //! `SCANWATCH_SEED` runs another sequence.
 
 mod clients;
 mod figures;
 
-use crate::support::{
-    dice::Dice,
-    files,
-    forge::Forge,
-    processes::thread_names,
-    server::{Setup, TestServer, is_final},
-    wait::within,
+use crate::{
+    support::{
+        dice::Dice,
+        files,
+        forge::Forge,
+        processes::thread_names,
+        server::{Setup, TestServer, is_final},
+        wait::within,
+    },
+    webhooks::{
+        ALL, SECRET,
+        receiver::{Receiver, status},
+        webhook,
+    },
 };
 use clients::{Clients, World};
 use figures::{Figures, Latencies};
+use reqwest::Method;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -53,6 +63,29 @@ fn forge() -> Forge {
     forge
 }
 
+/// A target that fails at the first attempt of some deliveries.
+fn receiver() -> Receiver {
+    let mut failed = HashSet::new();
+    Receiver::answering(move |received, _| {
+        let id = received.id();
+        let fails = id.ends_with(['0', '1', '2', '3']) && failed.insert(id);
+        status(if fails { 503 } else { 204 })
+    })
+}
+
+/// Scans a group every ten seconds, or no longer.
+async fn scan_often(server: &TestServer, forge: &Forge, often: bool) {
+    if often {
+        let group = format!("{}/acme/deep", forge.base());
+        let body = json!({ "cron": "*/10 * * * * *", "git_url": group });
+        let request = server.request(Method::PUT, "/schedules/often").json(&body);
+        let answer = server.send(request).await;
+        assert!([200, 201].contains(&answer.status), "{answer:?}");
+    } else {
+        server.delete("/schedules/often").await.expect(204);
+    }
+}
+
 /// The totals of a run.
 #[derive(Debug, Default)]
 struct Account {
@@ -75,9 +108,13 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     let mut account = Account::default();
     let forge = forge();
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
+    let receiver = receiver();
+    let webhook = webhook("all", &receiver.url("/"), &ALL, "");
     let mut server = Setup::new()
         .at_a_fixed_port()
         .set("forges", forges)
+        .set("webhooks", format!("[{webhook}]"))
+        .variable("HOOK", SECRET)
         .set("jobs.max_queued_jobs", 200)
         .set("scanner.kill_grace_secs", 1)
         .start()
@@ -85,6 +122,7 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     let world = Arc::new(World::new(&server, &forge).await);
     say(format!("{} min, seed {seed}", length.as_secs() / 60));
 
+    scan_often(&server, &forge, true).await;
     let crowd = Clients::start(&world, seed);
     let began = Instant::now();
     while began.elapsed() < length / 2 {
@@ -102,6 +140,7 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
         kill_some(&server, &mut dice, &mut account);
     }
     crowd.stop().await;
+    scan_often(&server, &forge, false).await;
     nothing_is_lost(&server, &world).await;
 
     // From here on it is one server.
@@ -109,14 +148,17 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     assert_eq!(server.terminate().await, Some(0));
     server.restart().await;
     world.is_down(false);
+    scan_often(&server, &forge, true).await;
     let crowd = Clients::start(&world, seed + 1);
     sleep(length / 10).await;
     crowd.stop().await;
+    scan_often(&server, &forge, false).await;
     let before = emptied(&server, &world, None).await;
     say(format!("warm   {before}"));
     let threads_before = thread_names(server.pid());
 
     world.latencies().clear();
+    scan_often(&server, &forge, true).await;
     let crowd = Clients::start(&world, seed + 2);
     let began = Instant::now();
     while began.elapsed() < length / 2 {
@@ -125,12 +167,13 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     }
     say(format!("busy   {}", Figures::of(&server)));
     crowd.stop().await;
+    scan_often(&server, &forge, false).await;
     let states = nothing_is_lost(&server, &world).await;
     let latencies = Latencies::of(&world.latencies());
     let after = emptied(&server, &world, Some(&before)).await;
     say(format!("after  {after}"));
     say(format!("jobs that are left, by state: {states:?}"));
-    say(format!("{account:?}, {world}"));
+    say(format!("{account:?}, {world}, {} deliveries", receiver.received().len()));
     say(format!("GET /scan/{{id}}, while the server was up: {latencies}"));
     assert!(!server.setup().log().contains("panicked"), "see the server's log");
     let threads = thread_names(server.pid());
@@ -159,6 +202,9 @@ async fn nothing_is_lost(server: &TestServer, world: &World) -> BTreeMap<String,
         for job in on_disk(server) {
             let answer = server.get(&format!("/scan/{job}")).await;
             let document = if answer.status == 200 { answer.json() } else { Value::Null };
+            if document["paused"] == true {
+                server.post_nothing(&format!("/scan/{job}/resume")).await;
+            }
             documents.insert(job, document);
         }
         let left: Vec<_> = documents.iter().filter(|(_, document)| !is_final(document)).collect();
