@@ -4,10 +4,7 @@
 //! content than expected is noticed at its end.
 
 use super::error::{Kind, StorageError};
-use crate::{
-    pool::Pool,
-    store::{read, results::hex},
-};
+use crate::{model::digest::hexadecimal, pool::Pool, store::read};
 use bytes::Bytes;
 use ring::digest::{Context, SHA256};
 use std::{
@@ -100,7 +97,7 @@ impl Sum {
     }
 
     pub(super) fn finish(self) -> Content {
-        let sha256 = hex(self.context.finish().as_ref());
+        let sha256 = hexadecimal(self.context.finish().as_ref());
         Content { size: self.size, sha256 }
     }
 }

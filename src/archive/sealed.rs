@@ -4,10 +4,12 @@
 //! Input: a record; a downloaded file. Output: the sealed record; whether a file is one. Invariants: readers of records
 //! ignore the last line; a file of any size is read in pieces.
 
-use crate::store::{
-    atomic::{self, Durability},
-    read,
-    results::hex,
+use crate::{
+    model::digest::hexadecimal,
+    store::{
+        atomic::{self, Durability},
+        read,
+    },
 };
 use ring::digest::{Context, SHA256};
 use std::{
@@ -54,7 +56,7 @@ fn copy(from: &mut File, length: u64, to: &mut impl Write) -> io::Result<String>
     let mut piece = vec![0; 64 << 10];
     loop {
         match from.read(&mut piece)? {
-            0 => return Ok(hex(context.finish().as_ref())),
+            0 => return Ok(hexadecimal(context.finish().as_ref())),
             count => {
                 context.update(&piece[..count]);
                 to.write_all(&piece[..count])?;

@@ -39,7 +39,10 @@ pub fn normalize(text: &str) -> Option<String> {
         let algorithm = ALGORITHMS.iter().find(is_named)?;
         // Options may follow a digest in base64.
         let rest = rest.get(1..)?.split('?').next()?;
-        (algorithm, if is_digits(rest, algorithm) { rest.to_ascii_lowercase() } else { hex(rest)? })
+        (
+            algorithm,
+            if is_digits(rest, algorithm) { rest.to_ascii_lowercase() } else { of_base64(rest)? },
+        )
     } else {
         (ALGORITHMS.iter().find(|one| is_digits(text, one))?, text.to_ascii_lowercase())
     };
@@ -60,14 +63,19 @@ fn is_digits(text: &str, algorithm: &Algorithm) -> bool {
 }
 
 /// Base64 as hexadecimal digits.
-fn hex(base64: &str) -> Option<String> {
+fn of_base64(base64: &str) -> Option<String> {
     // No digest is longer.
     let bytes = STANDARD.decode(base64.get(..base64.len().min(200))?).ok()?;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        write!(text, "{byte:02x}").ok()?;
-    }
-    Some(text)
+    Some(hexadecimal(&bytes))
+}
+
+/// Bytes as lowercase hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -257,7 +257,7 @@ impl Uploads {
 /// The SHA-256 of a job's master.json; `None` if it cannot be read.
 pub fn master_sum(job: &JobDir) -> Option<String> {
     let (bytes, _) = read::whole(&job.file(JobFile::Master), MASTER_CAP).ok()?;
-    Some(super::results::hex(digest(&SHA256, &bytes).as_ref()))
+    Some(crate::model::digest::hexadecimal(digest(&SHA256, &bytes).as_ref()))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {

@@ -11,7 +11,10 @@
 //! long enough that a fast hash is safe.
 
 use super::{AuthError, is_usable_name, list_file::BadLine};
-use crate::api::scope::{NoScope, Scope};
+use crate::{
+    api::scope::{NoScope, Scope},
+    model::digest::hexadecimal,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use ring::{
@@ -19,7 +22,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use secrecy::SecretString;
-use std::{collections::HashSet, fmt::Write, str::FromStr};
+use std::{collections::HashSet, str::FromStr};
 
 /// The prefix of every token, by which people and secret scanners recognize one.
 const PREFIX: &str = "scanwatch_";
@@ -35,14 +38,6 @@ impl TokenHash {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, token).as_ref());
         Self(bytes)
-    }
-
-    fn hexadecimal(&self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -164,7 +159,7 @@ impl NewToken {
         let mut bytes = [0; BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| AuthError::NoRandomness)?;
         let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-        let hash = TokenHash::of(secret.as_bytes()).hexadecimal();
+        let hash = hexadecimal(&TokenHash::of(secret.as_bytes()).0);
         let expires = expires.map(|expiry| format!(" {}", expiry.text)).unwrap_or_default();
         Ok(Self { secret: secret.into(), line: format!("{name} {scope} {hash}{expires}") })
     }

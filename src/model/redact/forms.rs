@@ -8,8 +8,8 @@ use super::{
     alphabet::Alphabet,
     reader::{Ends, gap, read},
 };
+use crate::model::digest::hexadecimal;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use std::fmt::Write;
 
 /// One form to search for.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,11 +37,7 @@ pub(super) struct Found {
 /// The forms of one secret.
 pub(super) fn of_secret(secret: &str) -> impl Iterator<Item = Pattern> + use<> {
     let bytes = secret.as_bytes();
-    let hexadecimal = bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let hexadecimal = hexadecimal(bytes);
     let base64 = [0, 1, 2].map(|shift| Pattern::new(&base64_core(bytes, shift), Alphabet::Base64));
     let plain = [secret, &hexadecimal, &package_name(secret)];
     plain.map(|text| Pattern::new(text, Alphabet::Plain)).into_iter().chain(base64)

@@ -117,7 +117,7 @@ impl<'a> BlobWriter<'a> {
     /// If the disk refuses.
     pub(super) fn store_text(&mut self, text: &[u8]) -> Result<Blob, StoreError> {
         let digest = ring::digest::digest(&ring::digest::SHA256, text);
-        let sha256 = crate::store::results::hex(digest.as_ref());
+        let sha256 = crate::model::digest::hexadecimal(digest.as_ref());
         let blob = Blob { sha256, size: text.len() as u64 };
         if let Some(path) = self.new_path(&blob)? {
             let write = |to: &mut File| to.write_all(text);

@@ -3,7 +3,10 @@
 //! Input: a shim's task. Output: the key, or none if results of this task are not stored. Invariants: two tasks have
 //! the same key only if a scan of the same commit has the same result for both; credentials are not part of it.
 
-use crate::model::task::{Category, Limits, Reuse, ScanTask, ShimTask};
+use crate::model::{
+    digest::hexadecimal,
+    task::{Category, Limits, Reuse, ScanTask, ShimTask},
+};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
@@ -71,7 +74,7 @@ impl ResultKey {
             categories: &task.scan.categories,
         };
         let text = serde_json::to_vec(&target).ok()?;
-        Some(Self(hex(digest(&SHA256, &text).as_ref())))
+        Some(Self(hexadecimal(digest(&SHA256, &text).as_ref())))
     }
 
     /// Reads a key from the beginning of a file's name.
@@ -92,14 +95,4 @@ impl fmt::Display for ResultKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Lowercase hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

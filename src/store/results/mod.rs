@@ -28,7 +28,7 @@ mod record;
 mod retention;
 
 pub use head::Names;
-pub use key::{ResultKey, hex};
+pub use key::ResultKey;
 pub use record::{Facts, Origin, Record, Stored, sum};
 pub use retention::Removed;
 

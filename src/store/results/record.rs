@@ -10,11 +10,11 @@ use super::{
     ResultKey, ResultStore,
     head::{Head, Names},
     is_commit,
-    key::hex,
 };
 use crate::{
     model::{
         JobId,
+        digest::hexadecimal,
         time::{self, Timestamp},
     },
     store::{
@@ -221,7 +221,7 @@ pub fn sum(file: &mut File) -> io::Result<(u64, String)> {
     let mut size = 0;
     loop {
         match file.read(&mut piece) {
-            Ok(0) => return Ok((size, hex(context.finish().as_ref()))),
+            Ok(0) => return Ok((size, hexadecimal(context.finish().as_ref()))),
             Ok(length) => {
                 context.update(&piece[..length]);
                 size += length as u64;

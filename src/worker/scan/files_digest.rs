@@ -4,9 +4,9 @@
 //! none if a file has no id. Invariants: two trees with the same digest have the same result for the same task, except
 //! for the commit and the number of files.
 
-use crate::model::scan_result::FileCounts;
+use crate::model::{digest::hexadecimal, scan_result::FileCounts};
 use ring::digest::{Context, SHA256};
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 /// A digest of the entries so far.
 pub(super) struct FilesDigest {
@@ -61,11 +61,7 @@ impl FilesDigest {
         }
         self.context.update(&files.skipped.to_le_bytes());
         self.context.update(&files.excluded.to_le_bytes());
-        let mut text = String::new();
-        for byte in self.context.finish().as_ref() {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        let text = hexadecimal(self.context.finish().as_ref());
         self.is_complete.then_some(text)
     }
 
