@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! url ─► gate (GitUrl) ─► addresses checked and pinned ─► git fetch --depth=1 into a bare folder
-//!     ─► commit ─► ls-tree ─► entries ─► git fetch of wanted, missing blobs ─► cat-file ─► bytes
+//!     ─► commit ─► cat-file or ls-tree ─► entries ─► git fetch of wanted, missing blobs ─► cat-file ─► bytes
 //! ```
 //!
 //! Input: a URL or a local bare repository. Output: the entries of one commit's tree, and the
@@ -27,6 +27,7 @@ mod progress;
 mod reference;
 mod remote;
 mod repository;
+mod small_tree;
 mod tree;
 mod version;
 

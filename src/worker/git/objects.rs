@@ -1,4 +1,4 @@
-//! Resolves names, and reads the sizes and contents of blobs, all through one `git cat-file
+//! Resolves names, and reads the sizes and contents of blobs and trees, all through one `git cat-file
 //! --batch-command`: a git process for each query would be slow.
 //!
 //! Input: names and ids. Output: ids, sizes, contents.
@@ -29,9 +29,9 @@ const SIZES_AT_ONCE: usize = 32;
 /// The timeout for all queries of a scan together; the scan's own deadline is shorter.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
-/// The result of a request for a blob.
+/// The result of a request for an object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Blob {
+pub(super) enum Object {
     Bytes(Vec<u8>),
     TooLarge(u64),
     Missing,
@@ -87,8 +87,16 @@ impl Objects {
     }
 
     /// Reads one blob of at most `most` bytes.
-    pub(super) fn read(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
-        self.ask(id, most).map_err(|error| self.explained(error))
+    pub(super) fn read(&mut self, id: &str, most: u64) -> Result<Object, GitError> {
+        self.ask(id, "blob", most).map_err(|error| self.explained(error))
+    }
+
+    /// Reads one tree of at most `most` bytes; `None` if there is none.
+    pub(super) fn tree(&mut self, name: &str, most: u64) -> Result<Option<Vec<u8>>, GitError> {
+        match self.ask(name, "tree", most).map_err(|error| self.explained(error))? {
+            Object::Bytes(bytes) => Ok(Some(bytes)),
+            Object::TooLarge(_) | Object::Missing => Ok(None),
+        }
     }
 
     /// Replaces a broken pipe by its cause, if that is known.
@@ -109,26 +117,27 @@ impl Objects {
         Some(diagnose_local(STEP, said(&complaints)))
     }
 
-    fn ask(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
+    /// An object of another type counts as too large.
+    fn ask(&mut self, id: &str, wanted: &str, most: u64) -> Result<Object, GitError> {
         self.put(&format!("contents {id}\n"))?;
         let head = self.head()?;
         let mut words = head.split_ascii_whitespace();
         let (_, kind, size) = (words.next(), words.next(), words.next());
         match (kind, size.and_then(|size| size.parse::<u64>().ok())) {
-            (Some("missing"), _) => Ok(Blob::Missing),
-            (Some("blob"), Some(size)) if size <= most => {
+            (Some("missing"), _) => Ok(Object::Missing),
+            (Some(kind), Some(size)) if kind == wanted && size <= most => {
                 let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
                 self.answers.by_ref().take(size).read_to_end(&mut bytes).map_err(broken)?;
                 self.skip(1)?;
                 if bytes.len() as u64 == size {
-                    Ok(Blob::Bytes(bytes))
+                    Ok(Object::Bytes(bytes))
                 } else {
                     Err(broken(io::ErrorKind::UnexpectedEof.into()))
                 }
             }
             (Some(_), Some(size)) => {
                 self.skip(size + 1)?;
-                Ok(Blob::TooLarge(size))
+                Ok(Object::TooLarge(size))
             }
             _ => Err(GitError::Answer { step: STEP, said: head.trim().to_owned() }),
         }

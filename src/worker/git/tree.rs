@@ -1,6 +1,6 @@
 //! The tree of one commit in a bare repository.
 //!
-//! Input: the output of `git ls-tree`. Output: its entries, one by one. Invariants: a record never
+//! Input: a small tree, or the output of `git ls-tree`. Output: its entries, one by one. Invariants: a record never
 //! grows beyond the length limit of a path, entries are counted while they stream, and time is
 //! limited from outside, so that a tree of ten billion entries costs no more than one at the limit.
 
@@ -9,9 +9,10 @@ use super::{
     command::{SHORT_CALL, deadline},
     diagnosis::diagnose_local,
     fetch::{FetchSource, Fetched, KEPT_AS},
-    objects::{Blob, Objects},
+    objects::{Object, Objects},
     process::{drain_beside, joined, said},
     reference::Reference,
+    small_tree,
 };
 use crate::worker::{
     limits::{Caps, LimitError},
@@ -88,6 +89,14 @@ impl Tree for GitTree<'_> {
         caps: &mut Caps,
         visit: &mut dyn FnMut(Entry<String>),
     ) -> Result<(), TreeError<GitError>> {
+        let longest = caps.longest_path();
+        if let Some(entries) = small_tree::entries(&mut self.objects, &self.commit, longest)? {
+            for entry in entries {
+                caps.admit(&entry.path)?;
+                visit(entry);
+            }
+            return Ok(());
+        }
         let mut running = self
             .git
             .on(STEP, &self.repository)
@@ -97,7 +106,7 @@ impl Tree for GitTree<'_> {
         let mut records = BufReader::new(
             running.stdout().ok_or_else(|| broken(io::ErrorKind::BrokenPipe.into()))?,
         );
-        let longest = LONGEST_HEAD + caps.longest_path();
+        let longest = LONGEST_HEAD + longest;
         let mut record = Vec::new();
         let mut invalid = None;
         while read_record(&mut records, &mut record, longest).map_err(broken)? {
@@ -147,9 +156,9 @@ impl Tree for GitTree<'_> {
 
     fn read(&mut self, id: &String, most: u64) -> Result<Content, TreeError<GitError>> {
         Ok(match self.objects.read(id, most)? {
-            Blob::Bytes(bytes) => Content::Bytes(bytes),
-            Blob::TooLarge(size) => Content::TooLarge(Some(size)),
-            Blob::Missing => Content::Unreadable("its object is missing".to_owned()),
+            Object::Bytes(bytes) => Content::Bytes(bytes),
+            Object::TooLarge(size) => Content::TooLarge(Some(size)),
+            Object::Missing => Content::Unreadable("its object is missing".to_owned()),
         })
     }
 }
