@@ -15,9 +15,12 @@ async function copied(page, name) {
 }
 
 export const views = {
-  /** The address of a job that is archived shows its repositories, packages and log, and no command that cannot work. */
+  /** A job that is archived is in a list of its own; it shows its repositories, packages and log, and no command that cannot work. */
   async archived(browser) {
-    const page = await open(browser, `/#/jobs/${job}`);
+    const page = await open(browser);
+    await page.getByText("There are no jobs yet", { exact: false }).waitFor();
+    await page.getByRole("button", { name: "Archived" }).click();
+    await page.locator(`tr[data-row="${job}"] a`).click();
     await page.locator("#facts").getByText("archived: the files were removed", { exact: false }).waitFor();
     await page.getByText("1 failed").first().waitFor();
     await page.getByRole("link", { name: "part-0", exact: true }).waitFor();

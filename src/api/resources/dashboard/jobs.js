@@ -7,7 +7,7 @@ import { ago, at, badge, duration, number, place } from "./format.js";
 import { onHealth } from "./health.js";
 import { follow } from "./live.js";
 
-const TABS = [["", "All"], ["running", "Running"], ["pending", "Pending"], ["failed", "Failed"], ["completed", "Completed"]];
+const TABS = [["", "All"], ["running", "Running"], ["pending", "Pending"], ["failed", "Failed"], ["completed", "Completed"], ["archived", "Archived"]];
 const PER_PAGE = 50;
 
 export function view(main, { parameters }) {
@@ -61,8 +61,8 @@ export function view(main, { parameters }) {
     }, 200);
   });
 
-  /** The whole list lives in the stream; a page behind the first, or a filter, is asked of the server. */
-  const isPlain = () => !query && page === 1;
+  /** The whole list lives in the stream; a page behind the first, a filter, or archived jobs are asked of the server. */
+  const isPlain = () => !query && page === 1 && status !== "archived";
   let asked = 0;
   async function refresh() {
     drawTabs();
@@ -72,7 +72,8 @@ export function view(main, { parameters }) {
     }
     const mine = ++asked;
     const wanted = new URLSearchParams({ page: String(page), per_page: String(PER_PAGE) });
-    if (status) wanted.set("status", status);
+    if (status === "archived") wanted.set("archived", "true");
+    else if (status) wanted.set("status", status);
     if (query) wanted.set("q", query);
     try {
       const answer = await request(`jobs?${wanted}`);
@@ -88,7 +89,8 @@ export function view(main, { parameters }) {
   function drawTabs() {
     for (const { value, count, button } of choices) {
       button.setAttribute("aria-pressed", String(value === status));
-      text(count, number(value ? live?.counts[value] ?? 0 : live?.total ?? 0));
+      // Archived jobs are not in the stream.
+      text(count, value === "archived" ? "" : number(value ? live?.counts[value] ?? 0 : live?.total ?? 0));
     }
   }
 
