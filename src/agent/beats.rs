@@ -8,13 +8,14 @@
 use super::{
     bus::{Bus, BusError, LastBeat},
     holders::Held,
-    marks::Marks,
+    marks::{self, Marks},
     registry::Registry,
+    streak::Streak,
 };
 use crate::{
     sys,
     wire::{
-        heartbeat::{Heartbeat, interval},
+        heartbeat::{Heartbeat, beat_interval},
         names::RepositoryKey,
     },
 };
@@ -99,8 +100,7 @@ impl Beats {
         turn.last = Some(revision);
         // A heartbeat that was confirmed across a reconnection is no mark.
         if self.bus.connection.link.borrow().connections == connections {
-            let apart = interval(self.bus.ack_wait()) / 4;
-            self.marks().add(revision, sys::since_boot(), apart);
+            self.marks().add(revision, sys::since_boot(), marks::apart(self.bus.ack_wait()));
         }
         Ok(())
     }
@@ -122,8 +122,8 @@ impl Beats {
         if heartbeat.instance == self.model.instance {
             return Ok(Some(revision));
         }
-        // It was stored after this agent's own one.
-        if turn.last.is_some() {
+        // A revision below this agent's own one comes from a replica that lags, or from a bucket that was created again.
+        if turn.last.is_some_and(|last| revision > last) {
             if turn.before.as_ref() == Some(&heartbeat.instance) {
                 self.name_is_taken.cancel();
             } else {
@@ -136,12 +136,21 @@ impl Beats {
     /// Stores heartbeats until the agent ends.
     pub(super) async fn run(&self) {
         let mut link = self.bus.connection.link.clone();
-        let every = interval(self.bus.ack_wait());
+        let every = beat_interval(self.bus.ack_wait());
+        let mut streak = Streak::new(self.bus.ack_wait());
         loop {
             if let Err(error) = self.beat().await {
-                tracing::debug!(%error, "no heartbeat");
+                // Without a connection, that is the cause, and it is logged.
+                if streak.fails(link.borrow().connected) {
+                    tracing::warn!(%error, "NATS does not store the heartbeats of this agent, so the server takes it for dead; trying again. Has NATS room in its store and a leader for its streams, and has this agent its permissions?");
+                } else {
+                    tracing::debug!(%error, "no heartbeat");
+                }
                 sleep(RETRY).await;
                 continue;
+            }
+            if streak.succeeds() {
+                tracing::info!("NATS stores the heartbeats of this agent again");
             }
             let connections = link.borrow_and_update().connections;
             tokio::select! {

@@ -120,12 +120,16 @@ impl Bus {
     ) -> Result<u64, BusError> {
         let (key, action) = (self.agent.as_str(), "store a heartbeat");
         let bytes = crate::wire::write(heartbeat).map_err(BusError::at("write a heartbeat"))?;
-        match last {
-            None => self.agents.put(key, bytes.into()).await.map_err(BusError::at(action)),
-            Some(last) => {
-                self.agents.update(key, bytes.into(), last).await.map_err(BusError::at(action))
+        let stored = async {
+            match last {
+                None => self.agents.put(key, bytes.into()).await.map_err(BusError::at(action)),
+                Some(last) => {
+                    self.agents.update(key, bytes.into(), last).await.map_err(BusError::at(action))
+                }
             }
-        }
+        };
+        let stored = tokio::time::timeout(self.patience(), stored).await;
+        stored.map_err(BusError::at(action))?
     }
 
     /// Removes the heartbeat: the agent has ended.
@@ -202,10 +206,16 @@ impl Bus {
         &self.orders.prefix
     }
 
+    /// How long a sign of life waits for its confirmation: a lost one must leave time for another one.
+    fn patience(&self) -> Duration {
+        (self.ack_wait() / 2).min(TIMEOUT)
+    }
+
     /// Acknowledges a delivery, and waits until NATS has confirmed that.
     pub(super) async fn acknowledge(&self, reply: &str, kind: AckKind) -> Result<(), BusError> {
+        let patience = if matches!(kind, AckKind::Progress) { self.patience() } else { TIMEOUT };
         let sent = self.connection.client.request(reply.to_owned(), kind.into());
-        let answer = tokio::time::timeout(TIMEOUT, sent).await;
+        let answer = tokio::time::timeout(patience, sent).await;
         let action = "acknowledge a message";
         match answer {
             Ok(answer) => answer.map(|_| ()).map_err(BusError::at(action)),

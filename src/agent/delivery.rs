@@ -5,7 +5,7 @@
 //! Invariants: in this order; while NATS is away, the delivery waits; an attempt that is lost stores nothing.
 
 use super::{
-    bus::BusError,
+    bus::{BusError, Stored},
     keeper::{Keeper, later_attempt},
     registry::Entry,
     shared::Shared,
@@ -16,7 +16,10 @@ use crate::{
     wire::status::{Killed, Kind, MAX_STATUS_BYTES, MAX_STATUS_OBJECT_BYTES, StatusHeader},
 };
 use async_nats::jetstream::AckKind;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 /// The pause after a failure.
@@ -48,14 +51,22 @@ pub(super) async fn deliver(
     };
     tokio::pin!(stopped);
     let mut is_noted = false;
+    let is_stored = AtomicBool::new(false);
     loop {
         let attempt = async {
             shared.bus.connection.connected().await;
+            // The server has read it: in a stream that was created again, nothing confirms the acknowledgement.
+            if is_stored.load(Ordering::Acquire) && is_read(shared, entry).await {
+                return Ok(());
+            }
             if !keeper.is_held(shared) || later_attempt(shared, entry).await == Some(true) {
                 entry.lose();
                 return Ok(());
             }
-            store(shared, entry, header.clone(), end).await?;
+            if !is_stored.load(Ordering::Acquire) {
+                store(shared, entry, header.clone(), end).await?;
+                is_stored.store(true, Ordering::Release);
+            }
             shared.bus.acknowledge(&entry.reply(), AckKind::Ack).await
         };
         let done = tokio::select! {
@@ -73,6 +84,15 @@ pub(super) async fn deliver(
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Whether the server has removed the final state, as it does once the state is durable there.
+async fn is_read(shared: &Shared, entry: &Entry) -> bool {
+    let own = |stored: &Stored| {
+        stored.agent == shared.bus.agent && stored.header.attempt == entry.attempt
+    };
+    let stored = shared.bus.statuses(&entry.key).await;
+    stored.is_ok_and(|stored| !stored.iter().any(own))
 }
 
 async fn store(

@@ -11,6 +11,13 @@ use std::{collections::VecDeque, time::Duration};
 
 /// The maximum number of marks; older ones are dropped.
 const MOST: usize = 64;
+/// Into how many parts marks divide the wait for a silent holder: all marks together cover more than the wait.
+const PARTS_OF_WAIT: u32 = 32;
+
+/// How far marks are apart, for a wait for a silent holder.
+pub(super) fn apart(ack_wait: Duration) -> Duration {
+    ack_wait / PARTS_OF_WAIT
+}
 
 /// The marks of this agent.
 #[derive(Debug, Default)]
@@ -58,6 +65,24 @@ mod tests {
         assert_eq!(marks.silence(16, second(10)), Duration::ZERO);
         marks.clear();
         assert_eq!(marks.silence(9, second(10)), Duration::ZERO);
+    }
+
+    /// Breaks if a long wait is longer than what the marks cover, so that a dead holder is waited for for ever.
+    #[test]
+    fn marks_cover_any_wait() {
+        for secs in [1, 2, 30, 321, 3600, 86_400] {
+            let ack_wait = Duration::from_secs(secs);
+            let every = crate::wire::heartbeat::beat_interval(ack_wait);
+            let (mut marks, mut now, mut revision) = (Marks::default(), Duration::ZERO, 1);
+            while now < ack_wait * 2 {
+                (now, revision) = (now + every, revision + 1);
+                marks.add(revision, now, apart(ack_wait));
+                if marks.silence(1, now) >= ack_wait {
+                    break;
+                }
+            }
+            assert!(now <= ack_wait + ack_wait / 32 + every, "{ack_wait:?}: {now:?}");
+        }
     }
 
     /// Breaks if many attempts that begin at once push the marks out that a decision needs.

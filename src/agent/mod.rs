@@ -10,7 +10,7 @@
 //! - A message is acknowledged only after the final state and its files are stored.
 //! - Shims outlive an agent that is killed; the next one continues what it still holds, and ends the rest.
 //!
-//! From the bottom up: rules (`lease`, `marks`, `holders`); what all attempts share (`settings`, `bus`, `registry`,
+//! From the bottom up: rules (`lease`, `marks`, `holders`, `streak`); what all attempts share (`settings`, `bus`, `registry`,
 //! `shared`); the tasks beside them (`beats`, `orders`, `logs`, `mirror`, `clean_up`); one attempt from its message to its
 //! acknowledgement (`task`, `credentials`, `keeper`, `delivery`, `attempt`); the loop (`pulls`, `adoption`, `run`).
 
@@ -33,6 +33,7 @@ mod registry;
 mod run;
 mod settings;
 mod shared;
+mod streak;
 mod task;
 
 pub use run::{AgentError, Stop, run};

@@ -38,7 +38,7 @@ async fn follow(shared: &Shared, prefix: &str, mut messages: async_nats::Subscri
                 let key = message.subject.strip_prefix(prefix).and_then(RepositoryKey::of_token);
                 let entry = key.and_then(|key| shared.registry.get(&key));
                 if let (Some(entry), Ok(order)) = (entry, RemoteOrder::read(&message.payload)) {
-                    take(&entry, order);
+                    take(shared, &entry, &order);
                 }
             }
             changed = link.changed() => {
@@ -55,14 +55,14 @@ async fn follow(shared: &Shared, prefix: &str, mut messages: async_nats::Subscri
 /// Reads the order for an attempt. A failure is no order: the next reconnection or order is another chance.
 pub(super) async fn check(shared: &Shared, entry: &Entry) {
     match shared.bus.order(&entry.key).await {
-        Ok(Some(order)) => take(entry, order),
+        Ok(Some(order)) => take(shared, entry, &order),
         Ok(None) => {}
         Err(error) => tracing::debug!(%error, repository = %entry.key, "cannot read the order"),
     }
 }
 
-fn take(entry: &Entry, order: RemoteOrder) {
-    if let Some(reason) = order.applies_to(entry.attempt) {
+fn take(shared: &Shared, entry: &Entry, order: &RemoteOrder) {
+    if let Some(reason) = order.applies_to(&shared.bus.agent, entry.attempt) {
         entry.give(reason);
     }
 }

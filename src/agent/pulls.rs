@@ -4,7 +4,7 @@
 //!
 //! Invariants: no message is requested without a slot for it; with several labels, each has its turn.
 
-use super::{attempt::Delivery, shared::Shared};
+use super::{attempt::Delivery, shared::Shared, streak::Streak};
 use crate::{
     sys,
     wire::{WireError, attempt::AttemptMessage},
@@ -20,16 +20,23 @@ const WAIT: Duration = Duration::from_secs(2);
 const SHORT_WAIT: Duration = Duration::from_millis(500);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// After this time of failures the log names them.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long NATS waits before it delivers a message again that this agent cannot read.
 const NOT_HERE: Duration = Duration::from_secs(10);
 
 /// The labels, in turns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turns {
     next: usize,
+    streak: Streak,
 }
 
 impl Turns {
+    pub(super) fn new() -> Self {
+        Self { next: 0, streak: Streak::new(PATIENCE) }
+    }
+
     /// The next message, if one arrives within a short time.
     pub(super) async fn next(&mut self, shared: &Shared) -> Option<Delivery> {
         let consumers = &shared.bus.consumers;
@@ -50,14 +57,29 @@ impl Turns {
         let failure = match batch {
             Err(error) => error.to_string(),
             Ok(mut batch) => match batch.next().await {
-                None => return None,
-                Some(Ok(message)) => return read(message).await,
+                None => return self.requested(None).await,
+                Some(Ok(message)) => return self.requested(Some(message)).await,
                 Some(Err(error)) => error.to_string(),
             },
         };
-        tracing::debug!(failure, "cannot request a message");
+        if self.streak.fails(shared.bus.connection.link.borrow().connected) {
+            tracing::warn!(
+                failure,
+                "NATS refuses the requests of this agent for scans; trying again. Does the consumer of its labels still exist? The server creates it"
+            );
+        } else {
+            tracing::debug!(failure, "cannot request a message");
+        }
         sleep(PAUSE).await;
         None
+    }
+
+    /// A request was answered.
+    async fn requested(&mut self, message: Option<Message>) -> Option<Delivery> {
+        if self.streak.succeeds() {
+            tracing::info!("NATS answers the requests of this agent for scans again");
+        }
+        read(message?).await
     }
 
     fn turn<'a>(&mut self, consumers: &'a [PullConsumer]) -> &'a PullConsumer {

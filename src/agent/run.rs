@@ -187,6 +187,7 @@ async fn serve(
     tasks.spawn(orders::run(Arc::clone(&shared)));
     tasks.spawn(logs::run(Arc::clone(&shared)));
     tasks.spawn(clean_up::run(Arc::clone(&shared)));
+    tasks.spawn(report_link(Arc::clone(&shared)));
     let slots = Arc::new(Semaphore::new(settings.slots));
     if let Err(error) = shared.beats.look_before().await {
         tracing::debug!(%error, "cannot read who had this name before");
@@ -235,6 +236,28 @@ async fn serve(
     Ok(())
 }
 
+/// Logs when the connection to NATS is lost and when it is back, until the agent ends.
+async fn report_link(shared: Arc<Shared>) {
+    let mut link = shared.bus.connection.link.clone();
+    let mut was_connected = link.borrow_and_update().connected;
+    while link.changed().await.is_ok() {
+        let now = link.borrow_and_update().clone();
+        if now.connected == was_connected {
+            continue;
+        }
+        was_connected = now.connected;
+        if now.connected {
+            tracing::info!("connected to NATS again");
+        } else {
+            let cause = now.error.unwrap_or_default();
+            tracing::warn!(
+                cause,
+                "the connection to NATS is lost; running scans continue, and the agent takes no others until it is connected again"
+            );
+        }
+    }
+}
+
 /// Takes attempts until a stop is requested.
 async fn take(
     shared: &Arc<Shared>,
@@ -242,7 +265,7 @@ async fn take(
     running: &mut JoinSet<()>,
     mut stop: watch::Receiver<Stop>,
 ) {
-    let mut turns = Turns::default();
+    let mut turns = Turns::new();
     while *stop.borrow() == Stop::No {
         // Ended attempts are reaped, so that the set stays small.
         while running.try_join_next().is_some() {}

@@ -13,10 +13,13 @@ use crate::model::time::{self, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The maximum interval of heartbeats.
+/// The maximum interval of the signs of life of an attempt.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After how many intervals without a heartbeat an agent counts as lost.
+/// The maximum interval of heartbeats: by so much later the death of an agent is noticed.
+const MAX_BEAT_INTERVAL: Duration = Duration::from_millis(800);
+
+/// After how many intervals of signs of life without a heartbeat the server shows an agent as silent.
 pub const LOST_AFTER_INTERVALS: u32 = 3;
 
 /// The maximum number of slots of one agent.
@@ -94,7 +97,12 @@ impl Heartbeat {
     }
 }
 
-/// The interval of heartbeats, and of what keeps an attempt alive.
+/// The interval of heartbeats.
+pub fn beat_interval(ack_wait: Duration) -> Duration {
+    (ack_wait / 3).min(MAX_BEAT_INTERVAL)
+}
+
+/// The interval of what keeps an attempt alive.
 pub fn interval(ack_wait: Duration) -> Duration {
     (ack_wait / 3).min(MAX_INTERVAL)
 }
@@ -121,5 +129,7 @@ mod tests {
     fn heartbeats_come_three_times_as_often_as_attempts_expire() {
         assert_eq!(interval(Duration::from_secs(3)), Duration::from_secs(1));
         assert_eq!(interval(Duration::from_mins(1)), Duration::from_secs(5));
+        assert_eq!(beat_interval(Duration::from_millis(600)), Duration::from_millis(200));
+        assert_eq!(beat_interval(Duration::from_mins(1)), Duration::from_millis(800));
     }
 }

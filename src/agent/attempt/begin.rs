@@ -23,6 +23,9 @@ use crate::{
 use std::time::Duration;
 use tokio::{task::spawn_blocking, time::sleep};
 
+/// The maximum pause between two looks at earlier holders: by so much later their death is noticed.
+const MOST_PAUSE: Duration = Duration::from_millis(100);
+
 impl Attempt {
     /// Begins the attempt: from here on earlier ones no longer count. Returns the task of its shim.
     pub(super) async fn prepare(&self) -> Result<ShimTask, Outcome> {
@@ -91,7 +94,7 @@ impl Attempt {
     async fn wait_for_holders(&self) -> Result<(), Outcome> {
         let (entry, message) = (self.entry(), &self.message);
         let ack_wait = Duration::from_secs(message.ack_wait_secs);
-        let pause = interval(ack_wait) / 4;
+        let pause = (interval(ack_wait) / 4).min(MOST_PAUSE);
         let mut is_noted = false;
         loop {
             let held = self.shared.beats.held(&entry.key, entry.attempt, ack_wait).await;
