@@ -27,13 +27,21 @@ pub struct EngineState {
     pub connected: bool,
     /// Why NATS cannot be used.
     pub problem: Option<String>,
+    /// Why NATS stores nothing although it is connected.
+    pub refusal: Option<String>,
     pub agents: Vec<AgentState>,
 }
 
 impl EngineState {
     /// The state of an engine without agents.
     pub fn local() -> Self {
-        Self { kind: EngineKind::Local, connected: true, problem: None, agents: Vec::new() }
+        Self {
+            kind: EngineKind::Local,
+            connected: true,
+            problem: None,
+            refusal: None,
+            agents: Vec::new(),
+        }
     }
 
     /// Why queued repositories wait although nothing is wrong with them; `None` if agents take them.
@@ -44,6 +52,9 @@ impl EngineState {
         if !self.connected {
             let why = self.problem.as_deref().unwrap_or("no connection yet");
             return Some(format!("NATS cannot be used: {why}"));
+        }
+        if let Some(why) = &self.refusal {
+            return Some(format!("NATS stores no scans: {why}"));
         }
         if self.agents.iter().any(|agent| agent.phase == AgentPhase::Active) {
             return None;

@@ -115,8 +115,8 @@ pub(super) fn remedy(reason: &str) -> &'static str {
              clean-up tries again."
         }
         AGENTS => {
-            "Make NATS reachable for the server, and start or enroll agents: `scanwatch agents` lists them. Running \
-             scans go on, and queued ones start by themselves."
+            "Make NATS reachable for the server, give it room to store, and start or enroll agents: `scanwatch agents` \
+             lists them. Running scans go on, and queued ones start by themselves."
         }
         _ => "Look up the problem in the server's log.",
     }

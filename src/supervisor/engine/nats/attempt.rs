@@ -7,26 +7,26 @@
 //! ended.
 
 mod checks;
+mod fetching;
 
 use super::{
-    files::{self, FinalFiles},
+    files,
     hub::{Hub, Inbox, Leftover, Report, wire_key},
     message::interruptions_before,
-    objects::{self, FetchError},
-    session::Session,
+    session::{Session, StoredMessage},
 };
 use crate::{
     model::attempt::{AttemptRecord, OrderReason, RemoteAttempt, UnwrittenEnd},
     store::{StoreError, chain},
     supervisor::shim_exit::{Cause, Killed, ProcessTree, ShimExit},
     wire::{
-        names::{AgentName, RepositoryKey},
+        attempt::AttemptMessage,
+        names::{AgentName, Label, RepositoryKey},
         order::{Reason, RemoteOrder},
-        status::{self, Kind, MAX_STATUS_OBJECT_BYTES, StatusHeader},
+        status::{self, Kind, StatusHeader},
     },
 };
 use std::{
-    io::{self, Read},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,6 +42,16 @@ pub(super) const ENGINE: &str = "nats";
 const TICK: Duration = Duration::from_secs(1);
 /// How long an agent may take past the limits of a scan to end it and to store its results.
 const MARGIN: Duration = Duration::from_mins(2);
+
+/// The message of an attempt.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// It is not known to be stored.
+    Unpublished(Box<(Label, AttemptMessage)>),
+    Published(StoredMessage),
+    /// Another server has published it.
+    Unknown,
+}
 
 /// The last order to an attempt, and when it was given.
 type LastOrder = Option<(OrderReason, Instant)>;
@@ -71,8 +81,7 @@ pub(super) struct Follower {
     key: RepositoryKey,
     /// The attempt that began last, or the one that was published.
     record: AttemptRecord,
-    /// The number of its message.
-    sequence: Option<u64>,
+    work: Work,
     inbox: Inbox,
     orders: watch::Receiver<LastOrder>,
     /// Keeps the orders open as long as they are waited for.
@@ -101,7 +110,7 @@ impl Follower {
         hub: &Arc<Hub>,
         repository: files::Repository,
         record: AttemptRecord,
-        (sequence, inbox): (Option<u64>, Inbox),
+        (work, inbox): (Work, Inbox),
         remote: Remote,
     ) -> Self {
         let config = hub.setup.config.get();
@@ -112,7 +121,7 @@ impl Follower {
             key: wire_key(&repository.key),
             repository,
             record,
-            sequence,
+            work,
             inbox,
             orders: remote.orders.subscribe(),
             remote,
@@ -158,7 +167,7 @@ impl Follower {
         self.hub.leave(Leftover {
             key: self.key.clone(),
             statuses: self.hub.unregister(&self.key),
-            sequence: self.sequence,
+            message: if let Work::Published(message) = self.work { Some(message) } else { None },
             has_order: self.has_order,
         });
     }
@@ -236,6 +245,10 @@ impl Follower {
         let (repository, written) = (self.repository.clone(), record.clone());
         self.on_disk(move || repository.begin(&written)).await?;
         self.record = record;
+        if matches!(self.work, Work::Unpublished(_)) {
+            // It was stored, and the confirmation was lost.
+            self.work = Work::Unknown;
+        }
         // An order for the attempt before does not apply to this one.
         self.sent = None;
         (self.held, self.disobeyed, self.missing_since) = (Duration::ZERO, Duration::ZERO, None);
@@ -246,7 +259,10 @@ impl Follower {
     async fn finish(&mut self, report: &Arc<Report>) -> Result<ShimExit, String> {
         let session = self.hub.session().ok_or("NATS cannot be used")?;
         let limits = self.hub.setup.config.get().limits;
-        let (files, large) = self.fetch(&session, &report.header).await?;
+        let Some((files, large)) = self.fetch(&session, &report.header).await? else {
+            tracing::warn!(repository = %self.key, agent = %report.header.agent, "NATS has lost the result of a scan; it is scanned again");
+            return Ok(self.dead());
+        };
         let turn = self.hub.log_turn(&self.repository.key);
         let _turn = turn.lock().await;
         let (repository, record) = (self.repository.clone(), self.record.clone());
@@ -257,52 +273,6 @@ impl Follower {
         };
         self.on_disk(write).await?;
         Ok(exit_of(&report.header, self.record.clone()))
-    }
-
-    /// Fetches result, log and status of a final report. What is unusable is skipped, with a reason.
-    async fn fetch(
-        &self,
-        session: &Session,
-        header: &StatusHeader,
-    ) -> Result<(FinalFiles, Option<Vec<u8>>), String> {
-        let config = self.hub.setup.config.get();
-        let staging = self.hub.jobs().staging();
-        let mut files = FinalFiles::default();
-        let mut large = None;
-        let log_limit = config.scanner.log_max_bytes.saturating_mul(2).saturating_add(1 << 20);
-        for (object, limit) in [
-            (&header.result, config.limits.max_result_bytes),
-            (&header.log, log_limit),
-            (&header.status, MAX_STATUS_OBJECT_BYTES),
-        ] {
-            let Some(object) = object else { continue };
-            let to = (&self.hub.pool, staging.clone());
-            match objects::fetch(session, &header.agent, object, limit, to).await {
-                Ok(fetched) if object.name == self.key.result_object(header.attempt) => {
-                    files.result = Some(fetched);
-                }
-                Ok(fetched) if object.name == self.key.log_object(header.attempt) => {
-                    files.log = Some(fetched);
-                }
-                Ok(fetched) => {
-                    let read = move || {
-                        let mut bytes = Vec::new();
-                        fetched.reopen()?.read_to_end(&mut bytes)?;
-                        Ok::<_, io::Error>(bytes)
-                    };
-                    let bytes = self.hub.pool.run(read).await.map_err(io::Error::from);
-                    large = Some(bytes.and_then(|read| read).map_err(|error| error.to_string())?);
-                }
-                Err(FetchError::Unusable(why)) => {
-                    tracing::warn!(repository = %self.key, agent = %header.agent, object = object.name, why, "an agent's object cannot be used");
-                    if object.name == self.key.result_object(header.attempt) {
-                        files.problem = Some(why);
-                    }
-                }
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        Ok((files, large))
     }
 
     /// Runs work on the disk on the threads for it.
@@ -319,24 +289,36 @@ impl Follower {
 
     /// Passes the order of the loop to the agents. Returns how the attempt ended if no agent has begun it.
     async fn send_order(&mut self) -> Option<ShimExit> {
-        let (reason, _) = (*self.orders.borrow_and_update())?;
+        let (reason, at) = (*self.orders.borrow_and_update())?;
         if self.sent == Some(reason) {
             return None;
         }
+        if matches!(self.work, Work::Unpublished(_)) {
+            return Some(ShimExit::withdrawn(self.record.clone(), Some(reason)));
+        }
         let session = self.hub.session()?;
         let order = RemoteOrder::new(self.record.attempt, reason.into());
-        if let Err(error) = session.order(&self.key, order).await {
-            tracing::warn!(repository = %self.key, %error, "cannot order an agent to end a scan; retrying");
-            return None;
+        let ordered = session.order(&self.key, order).await;
+        match &ordered {
+            Ok(()) => (self.sent, self.has_order) = (Some(reason), true),
+            Err(error) => {
+                tracing::warn!(repository = %self.key, %error, "cannot order an agent to end a scan; retrying");
+                self.hub.note_refusal(&error.to_string());
+            }
         }
-        (self.sent, self.has_order) = (Some(reason), true);
-        if self.has_begun() { None } else { self.withdraw(&session, Some(reason)).await }
+        if !self.has_begun() {
+            return self.withdraw(&session, Some(reason)).await;
+        }
+        // Whoever cancels waits for NATS no longer than this: what the agent reports later no longer counts.
+        let is_over = reason != OrderReason::Stop && at.elapsed() > self.hub.engine.ack_wait;
+        (ordered.is_err() && is_over)
+            .then(|| ShimExit::withdrawn(self.record.clone(), Some(reason)))
     }
 
     /// Withdraws the attempt: no agent gets it any more.
     async fn withdraw(&self, session: &Session, reason: Option<OrderReason>) -> Option<ShimExit> {
-        if let Some(sequence) = self.sequence_in(session)
-            && let Err(error) = session.remove_message(sequence).await
+        if let Some(message) = self.message_in(session)
+            && let Err(error) = session.remove_message(&self.key, &message).await
         {
             tracing::warn!(repository = %self.key, %error, "cannot withdraw a scan from the agents; retrying");
             return None;
@@ -344,9 +326,12 @@ impl Follower {
         Some(ShimExit::withdrawn(self.record.clone(), reason))
     }
 
-    /// The number of the message, as far as it is known.
-    fn sequence_in(&self, session: &Session) -> Option<u64> {
-        self.sequence.or_else(|| session.messages.get(&self.key).map(|message| message.sequence))
+    /// The message, as far as it is known.
+    fn message_in(&self, session: &Session) -> Option<StoredMessage> {
+        match self.work {
+            Work::Published(message) => Some(message),
+            _ => session.messages.get(&self.key).copied(),
+        }
     }
 
     /// The attempt has died without reporting a cause.

@@ -100,7 +100,7 @@ impl Unclaimed {
         let all = self.messages.iter().map(|(key, message)| (key.clone(), message.first_attempt));
         for key in not_needed(hub, all.collect()).await {
             if let Some(message) = self.messages.get(&key) {
-                session.remove_message(message.sequence).await?;
+                session.remove_message(&key, message).await?;
                 tracing::info!(repository = %key, "the message of an attempt that no longer counts is removed from NATS");
             }
             self.messages.remove(&key);
@@ -116,8 +116,12 @@ impl Unclaimed {
                 self.statuses.keys().filter(|(known, _)| *known == key).cloned().collect();
             for at in of_key {
                 let Some((header, revision)) = self.statuses.get(&at).cloned() else { continue };
-                if header.kind != Kind::Final {
-                    self.end(session, &key, &header).await?;
+                if header.kind != Kind::Final
+                    && let Err(error) = self.end(session, &key, &header).await
+                {
+                    // Room may come from what is removed here.
+                    hub.note_refusal(&error.to_string());
+                    continue;
                 }
                 session.remove_status(&key, (&header, revision)).await?;
                 self.statuses.remove(&at);
@@ -135,7 +139,9 @@ impl Unclaimed {
     ) -> Result<(), NatsError> {
         tracing::info!(repository = %key, agent = %header.agent, attempt = header.attempt, "an agent reports an attempt that no longer counts; it is ordered to end it");
         self.note_order(key);
-        session.order(key, RemoteOrder::new(header.attempt, Reason::End)).await
+        // Another agent may hold an attempt with a number that this one only claims.
+        let order = RemoteOrder::new(header.attempt, Reason::End).only_for(header.agent.clone());
+        session.order(key, order).await
     }
 
     async fn clean_orders(&mut self, session: &Session) -> Result<(), NatsError> {
@@ -148,24 +154,31 @@ impl Unclaimed {
         Ok(())
     }
 
-    /// Removes what an attempt has left that has ended.
-    pub(super) async fn remove_leftover(
-        &mut self,
-        session: &Session,
-        leftover: &Leftover,
-    ) -> Result<(), NatsError> {
-        let Leftover { key, statuses, sequence, has_order } = leftover;
-        for (header, revision) in statuses {
-            session.remove_status(key, (header, *revision)).await?;
-            self.statuses.remove(&(key.clone(), header.agent.clone()));
+    /// Notes that what an attempt has left is removed.
+    pub(super) fn note_removal(&mut self, leftover: &Leftover) {
+        for (header, revision) in &leftover.statuses {
+            let at = (leftover.key.clone(), header.agent.clone());
+            if self.statuses.get(&at).is_some_and(|(_, known)| known <= revision) {
+                self.statuses.remove(&at);
+            }
         }
-        if let Some(sequence) = sequence {
-            session.remove_message(*sequence).await?;
+        if leftover.has_order {
+            self.note_order(&leftover.key);
         }
-        if *has_order {
-            self.note_order(key);
-        }
-        Ok(())
+    }
+}
+
+/// Removes what an attempt has left that has ended.
+pub(super) async fn remove_leftover(
+    session: &Session,
+    leftover: &Leftover,
+) -> Result<(), NatsError> {
+    for (header, revision) in &leftover.statuses {
+        session.remove_status(&leftover.key, (header, *revision)).await?;
+    }
+    match &leftover.message {
+        Some(message) => session.remove_message(&leftover.key, message).await,
+        None => Ok(()),
     }
 }
 

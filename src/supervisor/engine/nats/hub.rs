@@ -9,7 +9,7 @@ use super::{
     fence::{Admission, Fence},
     files,
     roster::Roster,
-    session::Session,
+    session::{Session, StoredMessage},
 };
 use crate::{
     config::{EngineConfig, EngineKind},
@@ -28,12 +28,15 @@ use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, watch};
 
 /// The threads for the files of attempts.
 const THREADS: usize = 16;
+
+/// How long a refusal of NATS counts that is not noticed again.
+const REFUSALS_COUNT: Duration = Duration::from_secs(12);
 
 /// What an agent reported about an attempt.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub(super) struct Hub {
     entries: Mutex<HashMap<RepositoryKey, Entry>>,
     session: watch::Sender<Option<Arc<Session>>>,
     problem: Mutex<Option<String>>,
+    /// Why NATS stores nothing although it is connected, and when that was noticed last.
+    refusal: Mutex<Option<(String, Instant)>>,
     pub(super) capacity: watch::Sender<Capacity>,
     leftovers: Mutex<Vec<Leftover>>,
     pub(super) has_leftovers: Notify,
@@ -79,8 +84,8 @@ pub(super) struct Hub {
 pub(super) struct Leftover {
     pub(super) key: RepositoryKey,
     pub(super) statuses: Vec<(StatusHeader, u64)>,
-    /// The number of its message.
-    pub(super) sequence: Option<u64>,
+    /// Its message.
+    pub(super) message: Option<StoredMessage>,
     /// Whether its agents were given an order.
     pub(super) has_order: bool,
 }
@@ -91,7 +96,9 @@ pub(super) enum Routed {
     Done,
     /// No attempt of the repository is under way here.
     Unknown,
-    /// The attempt no longer counts, or its agent is not accepted.
+    /// The attempt no longer counts.
+    Outdated,
+    /// Its agent may not scan the repository.
     Refused,
 }
 
@@ -108,6 +115,7 @@ impl Hub {
             entries: Mutex::default(),
             session: watch::Sender::new(None),
             problem: Mutex::default(),
+            refusal: Mutex::default(),
             capacity: watch::Sender::default(),
             leftovers: Mutex::default(),
             has_leftovers: Notify::new(),
@@ -158,6 +166,26 @@ impl Hub {
         self.publish_capacity();
     }
 
+    /// NATS is connected, and stores nothing for this reason.
+    pub(super) fn note_refusal(&self, why: &str) {
+        let refusal = (why.to_owned(), Instant::now());
+        let known = self.refusal().replace(refusal);
+        if known.is_none_or(|(known, at)| known != why || at.elapsed() > REFUSALS_COUNT) {
+            tracing::warn!(why, "NATS stores nothing; queued repositories wait until it has room");
+        }
+    }
+
+    /// NATS has stored something.
+    pub(super) fn forget_refusal(&self) {
+        if self.refusal().take().is_some() {
+            tracing::info!("NATS stores what it is sent again");
+        }
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<(String, Instant)>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reports to the loop how many scans the agents can run.
     pub(super) fn publish_capacity(&self) {
         let capacity = match self.session() {
@@ -174,12 +202,30 @@ impl Hub {
     /// The state for /health.
     pub(super) fn state(&self) -> EngineState {
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut refusal = self.refusal();
+        if refusal.as_ref().is_some_and(|(_, at)| at.elapsed() > REFUSALS_COUNT) {
+            *refusal = None;
+        }
         EngineState {
             kind: EngineKind::Nats,
             connected: self.session.borrow().is_some(),
             problem,
+            refusal: refusal.as_ref().map(|(why, _)| why.clone()),
             agents: self.roster().states(Instant::now()),
         }
+    }
+
+    /// After this time of silence an agent is dead, although NATS has not given its scan to another one: somebody keeps
+    /// its message alive.
+    pub(super) fn silence_of_the_dead(&self) -> Duration {
+        self.engine.ack_wait * 5
+    }
+
+    /// Whether agents live that scan a repository.
+    pub(super) fn has_agents_for(&self, git_url: &str) -> bool {
+        let label = self.label_of(git_url);
+        let capacity = self.roster().capacity(Instant::now());
+        capacity.by_label.get(label.as_str()).is_some_and(|slots| *slots > 0)
     }
 
     /// The label of the agents that scan a repository.
@@ -232,15 +278,15 @@ impl Hub {
         (header, revision): (StatusHeader, u64),
         bytes: Bytes,
     ) -> Routed {
-        let is_accepted = self.roster().is_accepted(&header.agent);
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return Routed::Unknown };
-        entry.holders.insert(header.agent.clone(), (header.clone(), revision));
-        if !is_accepted {
+        let label = self.label_of(&entry.repository.git_url);
+        if !self.roster().may_scan(&header.agent, &label) {
             return Routed::Refused;
         }
+        entry.holders.insert(header.agent.clone(), (header.clone(), revision));
         match entry.fence.admit(&header) {
-            Admission::Outdated => return Routed::Refused,
+            Admission::Outdated => return Routed::Outdated,
             Admission::Known => {}
             Admission::Counts => {
                 entry.reports.send_replace(Some(Arc::new(Report { header, bytes })));
@@ -258,7 +304,9 @@ impl Hub {
     ) -> Option<String> {
         let entries = self.entries();
         let entry = entries.get(key)?;
-        entry.fence.may_act(agent, attempt).then(|| entry.repository.git_url.clone())
+        let label = self.label_of(&entry.repository.git_url);
+        let may_act = entry.fence.may_act(agent, attempt) && self.roster().may_scan(agent, &label);
+        may_act.then(|| entry.repository.git_url.clone())
     }
 
     /// The agent that holds the attempt of a repository, with what is needed to read its log.

@@ -8,7 +8,7 @@
 //!
 //! From the bottom up: rules and data (`fence`, `roster`, `message`), the files (`files`), the operations on NATS
 //! (`session`, `objects`), what is shared (`hub`), one attempt (`attempt`), requests (`credentials`, `logs`), what is
-//! left over (`cleaning`), the connection over time (`service`).
+//! left over (`cleaning`), the checks of a session (`upkeep`), the connection over time (`service`).
 
 mod attempt;
 mod cleaning;
@@ -22,6 +22,7 @@ mod objects;
 mod roster;
 mod service;
 mod session;
+mod upkeep;
 
 use super::{Attempt, Ending, Runner};
 use crate::{
@@ -45,7 +46,7 @@ use crate::{
     },
 };
 pub(in crate::supervisor) use attempt::Remote;
-use attempt::{ENGINE, Follower};
+use attempt::{ENGINE, Follower, Work};
 use hub::Hub;
 use roster::Roster;
 use std::{
@@ -137,9 +138,9 @@ impl Nats {
         &self,
         (key, name, task): (RepoKey, String, ShimTask),
     ) -> io::Result<Option<(Attempt, Ending)>> {
-        let Some(session) = self.hub.session() else {
+        if self.hub.session().is_none() {
             return Err(io::Error::other("NATS cannot be used"));
-        };
+        }
         let record = AttemptRecord {
             schema: 1,
             attempt: task.scan.attempt,
@@ -163,14 +164,8 @@ impl Nats {
         let message = message::message_of(task, &self.hub.engine);
         // Before the message is out, so that no report is missed.
         let inbox = self.hub.register(repository.clone(), record.attempt);
-        let sequence = match session.publish(&label, &message).await {
-            Ok(sequence) => sequence,
-            Err(error) => {
-                self.hub.unregister(&message.key);
-                return Err(io::Error::other(error));
-            }
-        };
-        Ok(Some(self.follow(repository, record, (Some(sequence), inbox), Some(Instant::now()))))
+        let work = Work::Unpublished(Box::new((label, message)));
+        Ok(Some(self.follow(repository, record, (work, inbox), Some(Instant::now()))))
     }
 
     /// Continues to follow an attempt that another server gave to the agents.
@@ -181,14 +176,14 @@ impl Nats {
     ) -> (Attempt, Ending) {
         let repository = self.repository(key, name, git_url);
         let inbox = self.hub.register(repository.clone(), record.attempt);
-        self.follow(repository, record, (None, inbox), None)
+        self.follow(repository, record, (Work::Unknown, inbox), None)
     }
 
     fn follow(
         &self,
         repository: files::Repository,
         record: AttemptRecord,
-        known: (Option<u64>, hub::Inbox),
+        known: (Work, hub::Inbox),
         started: Option<Instant>,
     ) -> (Attempt, Ending) {
         let remote = Remote::new();

@@ -16,12 +16,15 @@ use std::{
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt;
 
 /// The size of the pieces that are read at once.
 const PIECE: usize = 128 << 10;
+/// How long NATS may take for a piece.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A file that was fetched.
 #[derive(Debug)]
@@ -33,6 +36,9 @@ pub(super) enum FetchError {
     /// The object is not what the report names: fetching it again would not help.
     #[error("{0}")]
     Unusable(String),
+    /// NATS has lost it.
+    #[error("is missing in the bucket of its agent")]
+    Missing,
     /// NATS does not answer.
     #[error("NATS: {0}")]
     Nats(String),
@@ -76,7 +82,7 @@ pub(super) async fn fetch(
         Err(error)
             if error.kind() == async_nats::jetstream::object_store::GetErrorKind::NotFound =>
         {
-            return Err(FetchError::Unusable("is missing in the bucket of its agent".to_owned()));
+            return Err(FetchError::Missing);
         }
         Err(error) => return Err(missing(&error)),
     };
@@ -85,7 +91,9 @@ pub(super) async fn fetch(
     let mut digest = Context::new(&SHA256);
     let (mut size, mut piece) = (0u64, vec![0; PIECE]);
     loop {
-        let count = source.read(&mut piece).await.map_err(|error| missing(&error))?;
+        // The client waits for ever if the bucket is deleted meanwhile.
+        let read = tokio::time::timeout(PIECE_TIMEOUT, source.read(&mut piece)).await;
+        let count = read.map_err(|late| missing(&late))?.map_err(|error| missing(&error))?;
         if count == 0 {
             break;
         }

@@ -12,7 +12,7 @@ use crate::{
     wire::{
         self,
         heartbeat::{Heartbeat, LOST_AFTER_INTERVALS},
-        names::{AgentName, RepositoryKey},
+        names::{AgentName, Label, RepositoryKey},
     },
 };
 use std::{
@@ -80,6 +80,15 @@ impl Roster {
     /// Whether the agent may scan for this server.
     pub(super) fn is_accepted(&self, name: &AgentName) -> bool {
         self.enrolled.contains_key(name) && self.problem(name).is_none()
+    }
+
+    /// Whether the agent may scan repositories with this label.
+    pub(super) fn may_scan(&self, name: &AgentName, label: &Label) -> bool {
+        let allowed = self.enrolled.get(name).map(|agent| &agent.labels[..]);
+        let has_label = |labels: &[String]| {
+            labels.is_empty() || labels.iter().any(|allowed| allowed == label.as_str())
+        };
+        self.is_accepted(name) && allowed.is_some_and(has_label)
     }
 
     /// How long an agent has given no sign of life, not counting the time in which NATS was away; `None` while NATS is

@@ -7,16 +7,23 @@
 //! order to end it.
 
 use super::{
-    cleaning::Unclaimed,
+    cleaning::{self, Unclaimed},
     credentials,
     hub::{Hub, Leftover, Routed, read_status},
     session::{NatsError, Session},
+    upkeep::{self, Seen},
 };
-use crate::wire::{connection::Connection, heartbeat::Heartbeat, status::Kind};
+use crate::wire::{
+    connection::Connection,
+    heartbeat::Heartbeat,
+    names::{AgentName, RepositoryKey},
+    status::{Kind, StatusHeader},
+};
 use async_nats::jetstream::kv::{Entry, Operation, Watch};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{
     collections::HashSet,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,6 +33,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 const TICK: Duration = Duration::from_secs(1);
 /// The pause after a session that failed.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How many attempts are removed from NATS at once.
+const MOST_REMOVALS: usize = 32;
 /// How many attempts are remembered that have been ordered to end.
 const MOST_ENDED: usize = 10_000;
 /// How long the streams may take to be created.
@@ -59,14 +68,19 @@ async fn session(hub: &Arc<Hub>, connection: &Connection) -> Result<(), String> 
     let connections = link.borrow_and_update().connections;
     hub.set_session(Ok(Arc::clone(&running.session)));
     let lost = link.wait_for(|link| !link.connected || link.connections != connections);
+    let (checked, seen) = (Arc::clone(&running.session), Arc::clone(&running.seen));
     tokio::select! {
         _ = lost => Err("the connection is lost".to_owned()),
+        why = upkeep::check(hub, &checked, &seen) => Err(why),
         ended = running.run() => match ended {
             Ok(()) => Err("a subscription has ended".to_owned()),
             Err(error) => Err(error.to_string()),
         },
     }
 }
+
+/// The removal of what an attempt has left, and its outcome.
+type Removal = Pin<Box<dyn Future<Output = (Leftover, Result<(), NatsError>)> + Send>>;
 
 /// A session that runs.
 struct Running<'a> {
@@ -76,9 +90,12 @@ struct Running<'a> {
     heartbeats: Watch,
     requests: async_nats::Subscriber,
     unclaimed: Unclaimed,
+    seen: Arc<Seen>,
     /// Attempts that have been ordered to end.
-    ended: HashSet<(crate::wire::names::RepositoryKey, u64)>,
-    /// What could not be removed yet.
+    ended: HashSet<(RepositoryKey, AgentName, u64)>,
+    /// What is being removed: on a slow line each removal takes seconds.
+    removals: FuturesUnordered<Removal>,
+    /// What waits to be removed.
     leftovers: Vec<Leftover>,
 }
 
@@ -93,7 +110,9 @@ impl<'a> Running<'a> {
             heartbeats: session.watch(&session.agents).await?,
             requests: session.credentials_requests().await?,
             unclaimed: Unclaimed::of(&session).await?,
+            seen: Arc::default(),
             ended: HashSet::new(),
+            removals: FuturesUnordered::new(),
             leftovers: Vec::new(),
             hub,
             session,
@@ -126,13 +145,11 @@ impl<'a> Running<'a> {
                     Some(request) => self.request(&request).await,
                     None => return Ok(()),
                 },
-                () = hub.has_leftovers.notified() => self.remove_leftovers().await?,
+                () = hub.has_leftovers.notified() => self.remove_leftovers(),
+                Some(removed) = self.removals.next() => self.removed(removed)?,
                 _ = ticks.tick() => {
                     hub.publish_capacity();
                     self.unclaimed.clean(self.hub, &self.session).await?;
-                    if !self.leftovers.is_empty() {
-                        self.remove_leftovers().await?;
-                    }
                 }
             }
         }
@@ -140,6 +157,7 @@ impl<'a> Running<'a> {
 
     /// Takes in the status of an attempt.
     async fn status(&mut self, entry: Entry) -> Result<(), NatsError> {
+        Seen::note(&self.seen.statuses, entry.revision);
         if entry.operation != Operation::Put {
             // The marker of a key that its agent has deleted.
             return self.session.remove_marker(&entry.key, entry.revision).await;
@@ -151,26 +169,40 @@ impl<'a> Running<'a> {
                 return Ok(());
             }
         };
-        match self.hub.route(&key, (header.clone(), entry.revision), bytes) {
+        let revision = entry.revision;
+        match self.hub.route(&key, (header.clone(), revision), bytes) {
             Routed::Done => {}
-            Routed::Unknown => self.unclaimed.note(key, (header, entry.revision)),
-            Routed::Refused if header.kind == Kind::Final => {
+            Routed::Unknown => self.unclaimed.note(key, (header, revision)),
+            Routed::Refused => {
+                self.end(&key, &header).await;
+                // Other agents would take it for a later attempt.
+                self.session.remove_status(&key, (&header, revision)).await?;
+            }
+            Routed::Outdated if header.kind == Kind::Final => {
                 tracing::info!(repository = %key, agent = %header.agent, attempt = header.attempt, "the final state of an attempt that no longer counts is ignored");
             }
-            Routed::Refused => {
-                // Once for each attempt: the agent reports on until it has seen the order.
-                if self.ended.len() > MOST_ENDED {
-                    self.ended.clear();
-                }
-                if self.ended.insert((key.clone(), header.attempt)) {
-                    self.unclaimed.end(&self.session, &key, &header).await?;
-                }
-            }
+            Routed::Outdated => self.end(&key, &header).await,
         }
         Ok(())
     }
 
+    /// Orders an agent to end an attempt, once: it reports on until it has seen the order.
+    async fn end(&mut self, key: &RepositoryKey, header: &StatusHeader) {
+        if self.ended.len() > MOST_ENDED {
+            self.ended.clear();
+        }
+        let attempt = (key.clone(), header.agent.clone(), header.attempt);
+        if self.ended.insert(attempt.clone())
+            && let Err(error) = self.unclaimed.end(&self.session, key, header).await
+        {
+            // The next report is answered again.
+            self.hub.note_refusal(&error.to_string());
+            self.ended.remove(&attempt);
+        }
+    }
+
     fn heartbeat(&self, entry: &Entry, is_fresh: bool) {
+        Seen::note(&self.seen.heartbeats, entry.revision);
         let Ok(name) = entry.key.parse() else { return };
         if entry.operation == Operation::Put {
             match Heartbeat::read(&entry.key, &entry.value) {
@@ -194,17 +226,42 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Removes from NATS what attempts have left that have ended.
-    async fn remove_leftovers(&mut self) -> Result<(), NatsError> {
+    /// Begins to remove from NATS what attempts have left that have ended.
+    fn remove_leftovers(&mut self) {
         self.leftovers.extend(self.hub.take_leftovers());
-        while let Some(leftover) = self.leftovers.pop() {
-            let removed = self.unclaimed.remove_leftover(&self.session, &leftover).await;
-            if let Err(error) = removed {
-                // What remains is unclaimed for the next session.
-                self.hub.leave(leftover);
-                return Err(error);
-            }
+        while self.removals.len() < MOST_REMOVALS
+            && let Some(leftover) = self.leftovers.pop()
+        {
+            let session = Arc::clone(&self.session);
+            self.removals.push(Box::pin(async move {
+                let removed = cleaning::remove_leftover(&session, &leftover).await;
+                (leftover, removed)
+            }));
         }
-        Ok(())
+    }
+
+    /// What an attempt has left is removed, or is not.
+    fn removed(
+        &mut self,
+        (leftover, removed): (Leftover, Result<(), NatsError>),
+    ) -> Result<(), NatsError> {
+        match &removed {
+            Ok(()) => {
+                self.unclaimed.note_removal(&leftover);
+                self.remove_leftovers();
+            }
+            // What remains is unclaimed for the next session.
+            Err(_) => self.hub.leave(leftover),
+        }
+        removed
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // The next session removes it.
+        for leftover in self.leftovers.drain(..) {
+            self.hub.leave(leftover);
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! Invariants: every stream and bucket exists before anything is published; each operation ends within the timeout of
 //! requests; nothing is deleted whose content is not durable here.
 
+mod upkeep;
+
 use crate::{
     config::EngineConfig,
     wire::{
@@ -46,6 +48,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct NatsError {
     action: String,
     cause: String,
+    is_permanent: bool,
+}
+
+impl NatsError {
+    /// Whether a stream or a consumer is missing, so that trying again does not help.
+    pub(super) fn is_permanent(&self) -> bool {
+        self.is_permanent
+    }
 }
 
 impl fmt::Display for NatsError {
@@ -59,7 +69,7 @@ impl Error for NatsError {}
 /// Adds what failed to an error of the client.
 pub(super) fn at<E: Error>(action: impl Into<String>) -> impl FnOnce(E) -> NatsError {
     let action = action.into();
-    move |error| NatsError { action, cause: error.to_string() }
+    move |error| NatsError { action, cause: error.to_string(), is_permanent: false }
 }
 
 /// A connection that can be used.
@@ -72,6 +82,7 @@ pub(super) struct Session {
     pub(super) status: Store,
     pub(super) agents: Store,
     orders: Store,
+    labels: Vec<Label>,
     replicas: usize,
     /// When it was established.
     pub(super) since: Instant,
@@ -104,11 +115,11 @@ impl Session {
             .await
             .map_err(at(action()))?;
         let stream = context.get_stream(&name).await.map_err(at(action()))?;
-        for label in engine.all_labels() {
-            let Ok(label) = label.parse::<Label>() else { continue };
+        let labels: Vec<Label> = engine.all_labels().flat_map(str::parse).collect();
+        for label in &labels {
             // The server bounds the deliveries: NATS would keep a message silently that it delivers no more.
-            let config = streams::consumer(names, &label, engine.ack_wait, u64::MAX);
-            let action = format!("create the consumer {}", names.consumer(&label));
+            let config = streams::consumer(names, label, engine.ack_wait, u64::MAX);
+            let action = format!("create the consumer {}", names.consumer(label));
             stream.create_consumer(config).await.map_err(at(action))?;
         }
         let bucket = async |config: jetstream::kv::Config| {
@@ -126,6 +137,7 @@ impl Session {
             status,
             agents,
             orders,
+            labels,
             replicas,
             since: Instant::now(),
             messages: Arc::default(),
@@ -134,7 +146,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The messages of the stream. If there are two of one repository, the older one is removed.
+    /// The messages of the stream. If there are two of one repository, the one of later attempts stays.
     async fn stored_messages(&self) -> Result<HashMap<RepositoryKey, StoredMessage>, NatsError> {
         let mut messages: HashMap<RepositoryKey, StoredMessage> = HashMap::new();
         let mut next = 1;
@@ -146,31 +158,38 @@ impl Session {
                 Err(error) => return Err(at("read the stream of attempts")(error)),
             };
             next = message.sequence + 1;
-            let stored = match AttemptMessage::read(&message.payload) {
+            let superfluous = match AttemptMessage::read(&message.payload) {
                 Ok(read) => {
                     let first_attempt = read.first_attempt;
-                    let stored = StoredMessage { sequence: message.sequence, first_attempt };
-                    messages.insert(read.key, stored)
+                    let found = StoredMessage { sequence: message.sequence, first_attempt };
+                    let known = messages.get(&read.key).copied();
+                    // A copy of a message is not the one that an agent may hold.
+                    if known.is_some_and(|known| known.first_attempt >= first_attempt) {
+                        Some((read.key, found))
+                    } else {
+                        let older = messages.insert(read.key.clone(), found);
+                        older.map(|older| (read.key, older))
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(sequence = message.sequence, %error, "a message of the stream of attempts is not usable; it is removed");
-                    self.remove_message(message.sequence).await?;
+                    self.delete(message.sequence).await?;
                     None
                 }
             };
-            if let Some(older) = stored {
-                self.remove_message(older.sequence).await?;
+            if let Some((key, message)) = superfluous {
+                self.remove_message(&key, &message).await?;
             }
         }
         Ok(messages)
     }
 
-    /// Publishes an attempt. Returns the sequence number of its message.
+    /// Publishes an attempt.
     pub(super) async fn publish(
         &self,
         label: &Label,
         message: &AttemptMessage,
-    ) -> Result<u64, NatsError> {
+    ) -> Result<StoredMessage, NatsError> {
         let action = || format!("publish the attempt {}", message.key);
         let bytes = wire::write(message).map_err(at(action()))?;
         let mut headers = HeaderMap::new();
@@ -178,27 +197,66 @@ impl Session {
         let subject = self.names.attempts(label);
         let sent = self.context.publish_with_headers(subject, headers, bytes.into()).await;
         let stored = sent.map_err(at(action()))?.await.map_err(at(action()))?;
-        Ok(stored.sequence)
+        Ok(StoredMessage { sequence: stored.sequence, first_attempt: message.first_attempt })
     }
 
-    /// Whether a message is still in the stream.
-    pub(super) async fn has_message(&self, sequence: u64) -> Result<bool, NatsError> {
-        match self.stream.get_raw_message(sequence).await {
-            Ok(_) => Ok(true),
+    /// Whether a message is still in the stream. In a stream that was created again, its number may be that of another
+    /// repository's message.
+    pub(super) async fn has_message(
+        &self,
+        key: &RepositoryKey,
+        message: &StoredMessage,
+    ) -> Result<bool, NatsError> {
+        match self.stream.get_raw_message(message.sequence).await {
+            Ok(stored) => Ok(AttemptMessage::read(&stored.payload).is_ok_and(|stored| {
+                stored.key == *key && stored.first_attempt == message.first_attempt
+            })),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
             Err(error) => Err(at("look up a message")(error)),
         }
     }
 
     /// Removes a message from the stream, if it is there: it is delivered no more.
-    pub(super) async fn remove_message(&self, sequence: u64) -> Result<(), NatsError> {
-        let removed = self.stream.delete_message(sequence).await;
-        match removed {
-            Ok(_) => Ok(()),
-            // Whoever acknowledged it has removed it.
-            Err(_) if !self.has_message(sequence).await? => Ok(()),
-            Err(error) => Err(at("remove a message")(error)),
+    pub(super) async fn remove_message(
+        &self,
+        key: &RepositoryKey,
+        message: &StoredMessage,
+    ) -> Result<(), NatsError> {
+        if !self.has_message(key, message).await? {
+            return Ok(());
         }
+        match self.delete(message.sequence).await {
+            // Whoever acknowledged it has removed it.
+            Err(_) if !self.has_message(key, message).await? => Ok(()),
+            removed => removed,
+        }
+    }
+
+    async fn delete(&self, sequence: u64) -> Result<(), NatsError> {
+        self.stream.delete_message(sequence).await.map(drop).map_err(at("remove a message"))
+    }
+
+    /// The statuses of a repository that are stored, of all agents, as key, value and revision.
+    pub(super) async fn statuses_of(
+        &self,
+        key: &RepositoryKey,
+    ) -> Result<Vec<(String, Bytes, u64)>, NatsError> {
+        let prefix = &self.status.prefix;
+        let pattern = format!("{prefix}*.{}", key.token());
+        let (mut found, mut next) = (Vec::new(), 1);
+        loop {
+            let read = self.status.stream.raw_message_builder().sequence(next);
+            let message = match read.next_by_subject(pattern.clone()).send().await {
+                Ok(message) => message,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => break,
+                Err(error) => return Err(at("read the statuses of a repository")(error)),
+            };
+            next = message.sequence + 1;
+            if let Some(name) = message.subject.strip_prefix(prefix.as_str()) {
+                found.push((name.to_owned(), message.payload, message.sequence));
+            }
+        }
+        Ok(found)
     }
 
     /// Gives an order to the agents that hold an attempt of the repository.
@@ -259,13 +317,6 @@ impl Session {
         self.context.get_object_store(&name).await.map_err(at(format!("open the bucket {name}")))
     }
 
-    /// Creates the bucket of an agent's results, unless it exists.
-    pub(super) async fn create_results(&self, agent: &AgentName) -> Result<(), NatsError> {
-        let config = streams::results(&self.names, agent, self.replicas);
-        let action = format!("create the bucket {}", config.bucket);
-        self.context.create_object_store(config).await.map(drop).map_err(at(action))
-    }
-
     /// Removes a status of an agent up to this revision, and the objects that it names.
     pub(super) async fn remove_status(
         &self,
@@ -282,6 +333,12 @@ impl Session {
     /// Removes an object without a trace: the client would leave a marker for each.
     async fn remove_object(&self, agent: &AgentName, name: &str) -> Result<(), NatsError> {
         let action = || format!("remove the object {name}");
+        let stream = format!("OBJ_{}", self.names.results_bucket(agent));
+        let stream = match self.context.get_stream(&stream).await {
+            Ok(stream) => stream,
+            Err(error) if upkeep::is_missing(&error) => return Ok(()),
+            Err(error) => return Err(at(action())(error)),
+        };
         let bucket = self.results(agent).await?;
         let info = match bucket.info(name).await {
             Ok(info) => info,
@@ -289,8 +346,6 @@ impl Session {
             Err(error) => return Err(at(action())(error)),
         };
         let bucket = self.names.results_bucket(agent);
-        let stream = self.context.get_stream_no_info(format!("OBJ_{bucket}"));
-        let stream = stream.await.map_err(at(action()))?;
         let chunks = format!("$O.{bucket}.C.{}", info.nuid);
         stream.purge().filter(chunks).await.map_err(at(action()))?;
         let facts = format!("$O.{bucket}.M.{}", URL_SAFE.encode(name));

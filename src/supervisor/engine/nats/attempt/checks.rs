@@ -5,11 +5,14 @@
 //! Invariants: time during which this server or NATS was away does not count; what an agent still holds is ended only past
 //! its limits.
 
-use super::{Follower, LastOrder, TICK};
+use super::{Follower, LastOrder, TICK, Work};
 use crate::{
     model::attempt::OrderReason,
     supervisor::{
-        engine::nats::session::Session,
+        engine::nats::{
+            hub::read_status,
+            session::{NatsError, Session},
+        },
         shim_exit::{Cause, Killed, ShimExit},
     },
     wire::order::{Reason, RemoteOrder},
@@ -45,6 +48,10 @@ impl Follower {
             let is_over = now.saturating_duration_since(at) > self.hub.engine.ack_wait;
             return is_over.then(|| ShimExit::withdrawn(self.record.clone(), Some(reason)));
         };
+        self.publish(&session).await;
+        if matches!(self.work, Work::Unpublished(_)) {
+            return None;
+        }
         if ordered.is_some_and(|(reason, _)| self.sent != Some(reason)) {
             return self.send_order().await;
         }
@@ -68,10 +75,29 @@ impl Follower {
         {
             return self.withdraw(&session, Some(reason)).await;
         }
+        if silence.is_some_and(|silence| silence > self.hub.silence_of_the_dead())
+            && self.hub.has_agents_for(&self.repository.git_url)
+        {
+            tracing::warn!(repository = %self.key, attempt = self.record.attempt, "the agent of a scan is silent, and NATS does not give the scan to another one; it is queued again");
+            return self.withdraw(&session, None).await.map(|_| self.dead());
+        }
         if self.ticks.is_multiple_of(TICKS_OF_LOOK_UP) {
             return self.look_up(&session, now).await;
         }
         None
+    }
+
+    /// Publishes the message of an attempt that is not stored yet.
+    async fn publish(&mut self, session: &Session) {
+        let Work::Unpublished(unpublished) = &self.work else { return };
+        let (label, message) = &**unpublished;
+        match session.publish(label, message).await {
+            Ok(published) => {
+                self.work = Work::Published(published);
+                self.hub.forget_refusal();
+            }
+            Err(error) => self.hub.note_refusal(&error.to_string()),
+        }
     }
 
     /// Whether the folder of the job was removed.
@@ -119,12 +145,29 @@ impl Follower {
         Some(ShimExit { killed: Some(killed), ..ShimExit::withdrawn(self.record.clone(), None) })
     }
 
+    /// Reads what is stored about the repository, in case the watch does not deliver it.
+    async fn read_statuses(&self, session: &Session) -> Result<(), NatsError> {
+        for (name, value, revision) in session.statuses_of(&self.key).await? {
+            if let Ok((key, header, bytes)) = read_status(&name, &value) {
+                let _ = self.hub.route(&key, (header, revision), bytes);
+            }
+        }
+        Ok(())
+    }
+
     /// Looks for the message of an attempt that no agent holds. Returns how the attempt ended if there is none.
     async fn look_up(&mut self, session: &Session, now: Instant) -> Option<ShimExit> {
-        let exists = match self.sequence_in(session) {
-            Some(sequence) => session.has_message(sequence).await,
+        let exists = match self.message_in(session) {
+            Some(message) => session.has_message(&self.key, &message).await,
             None => Ok(false),
         };
+        // Its final state may be stored, and not have arrived here.
+        if exists == Ok(false) && self.read_statuses(session).await.is_err() {
+            return None;
+        }
+        if self.inbox.has_changed().unwrap_or(false) {
+            return None;
+        }
         match exists {
             Ok(true) | Err(_) => {
                 self.missing_since = None;
