@@ -1,19 +1,9 @@
 //! Whatever dies or hangs: every repository reaches one final state, and no attempt that was replaced counts.
 
 use super::*;
-use crate::support::{agent::WAITING, processes};
+use crate::support::agent::WAITING;
 use rustix::process::Signal;
 use std::time::Instant;
-
-/// Kills an agent with all its scans, as the end of its machine does.
-fn kill_machine(agent: &mut TestAgent) {
-    agent.kill();
-    for _ in 0..3 {
-        for pid in agent.scans() {
-            processes::kill_any(pid);
-        }
-    }
-}
 
 /// Breaks if the scan of an agent that died is lost, or takes longer than the wait to be given to another one.
 #[tokio::test]
@@ -186,5 +176,52 @@ async fn a_repository_that_kills_its_agents_fails() {
     let detail = status["failure"]["detail"].as_str().unwrap();
     assert!(detail.contains("killed 3 times"), "{detail}");
     assert!(agents[3].runs().is_empty(), "{:?}", agents[3].runs());
+    nothing_is_stored(&nats).await;
+}
+
+/// Kills the agent that runs it, then its own shim, then itself: as a repository that uses up the memory of a machine.
+const KILLER: &str = r#"
+case "$SCANWATCH_REPO_NAME" in *poison*)
+    say scanning
+    for process in /proc/[0-9]*; do
+        if tr '\0' ' ' < "$process/cmdline" 2>/dev/null | grep -q "agent --config $dir/"; then
+            kill -9 "${process#/proc/}"
+        fi
+    done
+    kill -9 $PPID $$
+esac
+say completed
+"#;
+
+/// Breaks if a scanner that kills its agent each time runs for ever, or takes other repositories with it.
+#[tokio::test]
+async fn a_scanner_that_kills_its_agent_each_time_fails() {
+    let nats = NatsServer::start();
+    let server = of_agents(&nats, Setup::new()).set("engine.max_deliver", 3).start().await;
+    let mut agents = ["one", "two"].map(|name| TestAgent::new(name, &nats, KILLER));
+    let [one, two] = &mut agents;
+    join(&server, &mut [one, two]).await;
+    let poison = server.submit("poison").await;
+    // As a service manager does.
+    let status = until(PATIENCE, "the poison is finished", async || {
+        for agent in &mut agents {
+            if !agent.runs_now() {
+                agent.start();
+            }
+        }
+        let status = status(&server, &poison).await;
+        (status["status"] == "failed").then_some(status)
+    })
+    .await;
+    assert_eq!(status["failure"]["kind"], "interrupted", "{status:#}");
+    let runs = agents[0].runs().len() + agents[1].runs().len();
+    assert!((3..=5).contains(&runs), "{runs} runs");
+    for agent in &mut agents {
+        if !agent.runs_now() {
+            agent.start();
+        }
+    }
+    let other = server.submit("harmless").await;
+    assert_eq!(is_final(&server, &other).await["status"], "completed");
     nothing_is_stored(&nats).await;
 }

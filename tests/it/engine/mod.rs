@@ -1,7 +1,14 @@
 //! Scans on other machines: a real server, a real nats-server, and real agents, whatever dies or hangs between them.
 
+mod clocks;
+mod cluster;
 mod faults;
+mod foreign;
+mod full;
+mod hostile;
+mod losses;
 mod moves;
+mod partitions;
 mod scans;
 mod starts;
 
@@ -9,6 +16,7 @@ use crate::support::{
     agent::TestAgent,
     files,
     nats_server::NatsServer,
+    processes,
     server::{Setup, TestServer},
     wait::{PATIENCE, eventually, until},
 };
@@ -19,6 +27,9 @@ use std::time::Duration;
 
 /// After this time without a sign of life, a scan is given to another agent.
 const ACK_WAIT: Duration = Duration::from_secs(2);
+
+/// The same, where no scan is to change its agent, however busy the machine is.
+const LONG_WAIT: Duration = Duration::from_secs(12);
 
 /// A server whose scans agents run.
 fn of_agents(nats: &NatsServer, setup: Setup) -> Setup {
@@ -86,10 +97,33 @@ async fn is_final(server: &TestServer, job: &str) -> Value {
     .await
 }
 
+/// A client of a NATS.
+async fn context(nats: &NatsServer) -> jetstream::Context {
+    jetstream::new(async_nats::connect(nats.url()).await.unwrap())
+}
+
+/// Kills an agent with all its scans, as the end of its machine does.
+fn kill_machine(agent: &mut TestAgent) {
+    agent.kill();
+    for _ in 0..3 {
+        for pid in agent.scans() {
+            processes::kill_any(pid);
+        }
+    }
+}
+
+/// Why queued repositories wait, as /health shows it.
+async fn waiting_reason(server: &TestServer) -> String {
+    let health = server.get("/health").await.expect(200).json();
+    health["engine"]["waiting_reason"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Everything that is stored in NATS: the messages of attempts, and the keys of statuses and objects.
 async fn stored(nats: &NatsServer) -> Vec<String> {
-    let client = async_nats::connect(nats.url()).await.unwrap();
-    let context = jetstream::new(client);
+    stored_in(&context(nats).await).await
+}
+
+async fn stored_in(context: &jetstream::Context) -> Vec<String> {
     let names: Vec<String> = context.stream_names().try_collect().await.unwrap();
     let mut found = Vec::new();
     for name in names {

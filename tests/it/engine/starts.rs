@@ -1,7 +1,7 @@
 //! How a server starts whose NATS is missing, or cannot be used.
 
 use super::*;
-use crate::support::agent::WAITING;
+use crate::support::{agent::WAITING, nats_server::nats_of_debian};
 
 /// Breaks if a NATS without `JetStream` is found out only by the first scan.
 #[tokio::test]
@@ -56,4 +56,50 @@ async fn a_server_starts_without_its_nats_and_goes_on_with_it() {
     join(&server, &mut [&mut agent]).await;
     assert_eq!(is_final(&server, &job).await["status"], "completed");
     assert_eq!(server.get("/health").await.json()["status"], "healthy");
+}
+
+/// Breaks if a NATS that is too old is noticed late, or if the cause is shown nowhere: with the real server of Debian 12.
+#[tokio::test]
+async fn a_nats_that_is_too_old_is_named() {
+    let Some(program) = nats_of_debian() else { return };
+    let config = "jetstream { store_dir: \"STORE\" }\n";
+    let mut old = NatsServer::not_started(config);
+    old.run_by(Some(program.clone()));
+    old.restart();
+    let client = async_nats::connect(old.url()).await.unwrap();
+    let version = client.server_info().version;
+    if !version.starts_with("2.9.") {
+        // A later Debian has a version that can be used.
+        return;
+    }
+    let wanted = format!("has version {version}; 2.10 or newer is required. Update nats-server");
+    let ended = of_agents(&old, Setup::new()).run_to_end().await;
+    assert_eq!(ended.code, Some(2), "{}", ended.output);
+    assert!(ended.output.contains(&wanted), "{}", ended.output);
+    let mut agent = TestAgent::new("one", &old, WAITING);
+    agent.start();
+    assert_eq!(agent.ended(PATIENCE).await, Some(2));
+    assert!(agent.log().contains(&wanted), "{}", agent.log());
+
+    // NATS is replaced by an old one while the server runs.
+    old.kill();
+    old.run_by(None);
+    old.configure("jetstream { store_dir: \"STORE/new\" }\n");
+    old.restart();
+    let server = of_agents(&old, Setup::new()).start().await;
+    old.kill();
+    old.run_by(Some(program));
+    old.configure("jetstream { store_dir: \"STORE/old\" }\n");
+    old.restart();
+    eventually("the cause is shown", async || waiting_reason(&server).await.contains(&wanted))
+        .await;
+    old.kill();
+    old.run_by(None);
+    old.configure("jetstream { store_dir: \"STORE/new\" }\n");
+    old.restart();
+    let mut agent = TestAgent::new("two", &old, WAITING);
+    agent.release();
+    join(&server, &mut [&mut agent]).await;
+    let job = server.submit("a").await;
+    assert_eq!(is_final(&server, &job).await["status"], "completed");
 }

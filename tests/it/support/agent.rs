@@ -48,6 +48,7 @@ pub(crate) struct TestAgent {
     folder: TempDir,
     name: AgentName,
     settings: String,
+    variables: Vec<(String, String)>,
     key: PublicKey,
     child: Option<Child>,
 }
@@ -67,6 +68,7 @@ impl TestAgent {
         let agent = Self {
             name: name.parse().expect("a name"),
             settings: String::new(),
+            variables: Vec::new(),
             key: key.public(),
             child: None,
             folder,
@@ -91,6 +93,12 @@ impl TestAgent {
             .filter(|line| !line.starts_with(&format!("{key} = ")))
             .fold(String::new(), |text, line| text + line + "\n");
         writeln!(self.settings, "{key} = {value}").expect("text grows");
+        self
+    }
+
+    /// Sets a variable of the agent's environment.
+    pub(crate) fn variable(mut self, name: &str, value: impl Display) -> Self {
+        self.variables.push((name.to_owned(), value.to_string()));
         self
     }
 
@@ -123,7 +131,19 @@ impl TestAgent {
     fn command(&self) -> std::process::Command {
         let settings = self.folder().join("settings.toml");
         files::write(&settings, &self.settings);
-        program(env!("CARGO_BIN_EXE_scanwatch"))
+        let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Whether it runs. An agent that has ended can be started again.
+    pub(crate) fn runs_now(&mut self) -> bool {
+        let has_ended =
+            self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
+        if has_ended {
+            self.child = None;
+        }
+        self.child.is_some()
     }
 
     /// Runs a subcommand of `scanwatch agent` with the agent's settings.

@@ -16,6 +16,8 @@ pub(crate) mod h2;
 pub(crate) mod handmade;
 pub(crate) mod namespace;
 #[cfg(feature = "nats")]
+pub(crate) mod nats_cluster;
+#[cfg(feature = "nats")]
 pub(crate) mod nats_server;
 pub(crate) mod order;
 pub(crate) mod patience;

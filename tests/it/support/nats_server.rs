@@ -1,5 +1,5 @@
 //! A real nats-server with `JetStream`, from the Python package index: started, killed and restarted with the same
-//! store and the same port.
+//! store and the same port; alone, or as one of a cluster ([`super::nats_cluster`]).
 
 use super::{files, forge::program, patience::eventually, python::succeed};
 use std::{
@@ -44,6 +44,27 @@ pub(crate) struct NatsServer {
     folder: TempDir,
     port: u16,
     child: Option<Child>,
+    /// Another program than the installed one.
+    program: Option<PathBuf>,
+}
+
+/// A port that is free now.
+pub(super) fn free_port() -> u16 {
+    let free = TcpListener::bind(("127.0.0.1", 0)).expect("binding a free port");
+    free.local_addr().expect("a bound socket has an address").port()
+}
+
+/// The nats-server of Debian, which is an older one; `None` if it is not installed.
+pub(crate) fn nats_of_debian() -> Option<PathBuf> {
+    let path = PathBuf::from("/usr/sbin/nats-server");
+    if path.exists() {
+        return Some(path);
+    }
+    #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
+    {
+        eprintln!("skipped: Debian's nats-server is not installed");
+    }
+    None
 }
 
 impl NatsServer {
@@ -54,14 +75,22 @@ impl NatsServer {
 
     /// A server with further lines of configuration; `STORE` is its folder for `JetStream`.
     pub(crate) fn with_config(config: &str) -> Self {
-        let folder = TempDir::new().expect("making a folder");
-        let free = TcpListener::bind(("127.0.0.1", 0)).expect("binding a free port");
-        let port = free.local_addr().expect("a bound socket has an address").port();
-        drop(free);
-        let mut server = Self { folder, port, child: None };
-        server.configure(config);
+        let mut server = Self::not_started(config);
         server.restart();
         server
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn not_started(config: &str) -> Self {
+        let folder = TempDir::new().expect("making a folder");
+        let server = Self { folder, port: free_port(), child: None, program: None };
+        server.configure(config);
+        server
+    }
+
+    /// Runs another program from the next start on.
+    pub(crate) fn run_by(&mut self, program: Option<PathBuf>) {
+        self.program = program;
     }
 
     /// Replaces the configuration, for the next start.
@@ -80,7 +109,8 @@ impl NatsServer {
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("a log can be made");
-        let child = program(PROGRAM.to_str().expect("a path in UTF-8"))
+        let path = self.program.as_ref().unwrap_or(&*PROGRAM);
+        let child = program(path.to_str().expect("a path in UTF-8"))
             .arg("-c")
             .arg(self.folder.path().join("nats.conf"))
             .stdout(Stdio::null())
@@ -90,6 +120,11 @@ impl NatsServer {
         self.child = Some(child);
         let address = ("127.0.0.1", self.port);
         eventually("NATS listens", || TcpStream::connect(address).is_ok());
+    }
+
+    /// Whether the server runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Kills the server.

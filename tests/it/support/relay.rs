@@ -1,14 +1,16 @@
-//! A TCP relay between a client and a server, which can cut the line: with an end of all connections, or in silence.
+//! A TCP relay between a client and a server, which can cut the line: with an end of all connections, in silence, in one
+//! direction, again and again; or delay what passes.
 
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What the relay does.
@@ -22,6 +24,8 @@ pub(crate) enum Line {
     Silent,
     /// Nothing passes from the server to the client.
     OneWay,
+    /// Nothing passes from the client to the server.
+    Unheard,
 }
 
 /// A relay. Dropped, it ends all connections.
@@ -34,6 +38,8 @@ pub(crate) struct Relay {
 #[derive(Debug)]
 struct Shared {
     line: AtomicU8,
+    /// By how many milliseconds everything is delayed, in each direction.
+    delay: AtomicU64,
     ended: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
 }
@@ -44,7 +50,8 @@ impl Shared {
             0 => Line::Open,
             1 => Line::Closed,
             2 => Line::Silent,
-            _ => Line::OneWay,
+            3 => Line::OneWay,
+            _ => Line::Unheard,
         }
     }
 
@@ -62,6 +69,7 @@ impl Relay {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             line: AtomicU8::new(0),
+            delay: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             streams: Mutex::default(),
         });
@@ -85,6 +93,17 @@ impl Relay {
         self.address.port()
     }
 
+    /// Delays what passes from now on.
+    pub(crate) fn delay(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).expect("a short time");
+        self.shared.delay.store(millis, Ordering::Release);
+    }
+
+    /// Ends all connections; new ones are accepted.
+    pub(crate) fn cut(&self) {
+        self.shared.close_all();
+    }
+
     pub(crate) fn set(&self, line: Line) {
         self.shared.line.store(line as u8, Ordering::Release);
         if line == Line::Closed {
@@ -104,18 +123,39 @@ fn connect(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
     }
 }
 
-fn pass(shared: &Shared, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
+fn pass(shared: &Arc<Shared>, mut from: TcpStream, to: TcpStream, is_answer: bool) {
+    let (sender, pieces) = mpsc::channel();
+    let writing = Arc::clone(shared);
+    thread::spawn(move || write(&writing, &pieces, to, is_answer));
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let delay = Duration::from_millis(shared.delay.load(Ordering::Acquire));
+        if sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Writes each piece when its time has come and the line lets it pass: what was held arrives late.
+fn write(
+    shared: &Shared,
+    pieces: &mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut to: TcpStream,
+    is_answer: bool,
+) {
+    for (due, piece) in pieces {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
         let held = || match shared.line() {
             Line::Silent => true,
             Line::OneWay => is_answer,
+            Line::Unheard => !is_answer,
             Line::Open | Line::Closed => false,
         };
         while held() && !shared.ended.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(5));
         }
-        if to.write_all(&buffer[..count]).is_err() {
+        if to.write_all(&piece).is_err() {
             break;
         }
     }
