@@ -18,6 +18,7 @@ mod layers;
 mod reload;
 mod schedules;
 mod sections;
+mod slurm;
 mod values;
 mod webhooks;
 
@@ -31,6 +32,7 @@ pub use sections::{
     AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, SchedulerConfig,
     ServerConfig, TlsFiles, WatchConfig, WatchMode,
 };
+pub use slurm::SlurmConfig;
 pub use webhooks::Webhook;
 
 use crate::model::{
@@ -58,6 +60,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     pub scanner: ScannerConfig,
     pub engine: EngineConfig,
+    /// Of `[engine] kind = "slurm"`.
+    pub slurm: SlurmConfig,
     pub scheduler: SchedulerConfig,
     pub limits: Limits,
     pub watch: WatchConfig,
@@ -242,7 +246,8 @@ fn validate(
     let sections = serde_path_to_error::deserialize::<_, Sections>(table)
         .map_err(|error| refusal(&error.path().to_string(), error.inner().message(), places))?;
     let Sections { server, auth, jobs, scanner, engine, scheduler, limits, .. } = sections;
-    let Sections { watch, log, discovery, agent, .. } = sections;
+    let Sections { watch, log, discovery, agent, slurm, .. } = sections;
+    let watch = imply_polling(watch, engine.kind);
     if let Some((name, message)) = engine.problem() {
         return Err(refusal(name, message, places));
     }
@@ -314,6 +319,7 @@ fn validate(
         jobs,
         scanner,
         engine,
+        slurm,
         scheduler,
         limits,
         watch,
@@ -328,6 +334,12 @@ fn validate(
         schedules,
         module_caches: Vec::new(),
     })
+}
+
+/// With an engine whose scans write on other machines, changes are found by polling: inotify sees those of this machine alone.
+fn imply_polling(watch: WatchConfig, kind: EngineKind) -> WatchConfig {
+    let mode = if kind == EngineKind::Slurm { WatchMode::Poll } else { watch.mode };
+    WatchConfig { mode, ..watch }
 }
 
 /// The proxy of the settings, with the password from its file.

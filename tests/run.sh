@@ -10,7 +10,8 @@ export PATH="$PATH:/usr/sbin:/sbin"
 # command → its Debian package
 declare -A needs=([git]=git [curl]=curl [jq]=jq [python3]=python3 [pip]=python3-pip [npm]=npm [node]=nodejs [chromium]=chromium [cc]=gcc [faketime]=faketime [ps]=procps
     [lslocks]=util-linux [unshare]=util-linux [nsenter]=util-linux [setpriv]=util-linux [prlimit]=util-linux [mount]=mount [strace]=strace [tinyproxy]=tinyproxy
-    [ip]=iproute2 [nats-server]=nats-server [mkfs.ext4]=e2fsprogs [losetup]=mount [dpkg-shlibdeps]=dpkg-dev [strip]=binutils)
+    [ip]=iproute2 [nats-server]=nats-server [mkfs.ext4]=e2fsprogs [losetup]=mount [dpkg-shlibdeps]=dpkg-dev [strip]=binutils
+    [munged]=munge [slurmctld]=slurmctld [slurmd]=slurmd [sbatch]=slurm-client)
 missing=()
 for tool in "${!needs[@]}"; do
     command -v "$tool" >/dev/null || missing+=("${needs[$tool]}")

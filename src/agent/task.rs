@@ -73,6 +73,7 @@ pub(super) fn of(
             (false, false) => Reuse::Reuse,
         },
         command_version: config.scanner.command_version.clone(),
+        element: None,
         scan,
     }
 }

@@ -206,6 +206,9 @@ pub fn run() -> ExitCode {
     match words.as_slice() {
         [command, _, _, _] if command == "shim" => return crate::shim::run(),
         [command] if command == "worker" => return worker::run_task(),
+        [command, folder, array] if command == crate::model::element::COMMAND => {
+            return crate::shim::element::run(folder.as_ref(), &array.to_string_lossy());
+        }
         _ => {}
     }
     let Cli { command, quiet, server } = match Cli::try_parse() {

@@ -23,14 +23,20 @@ pub enum EngineKind {
     Local,
     /// Agents on other machines, through NATS.
     Nats,
+    /// Jobs of a Slurm cluster.
+    Slurm,
 }
 
 impl EngineKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Local, Self::Nats, Self::Slurm];
+
     /// The name in settings and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Nats => "nats",
+            Self::Slurm => "slurm",
         }
     }
 }
@@ -92,8 +98,8 @@ impl EngineConfig {
 }
 
 fn kind<'de, D: Deserializer<'de>>(value: D) -> Result<EngineKind, D::Error> {
-    text(value, "\"local\" or \"nats\"", |text| {
-        [EngineKind::Local, EngineKind::Nats].into_iter().find(|kind| kind.as_str() == text)
+    text(value, "\"local\", \"nats\" or \"slurm\"", |text| {
+        EngineKind::ALL.into_iter().find(|kind| kind.as_str() == text)
     })
 }
 
@@ -167,7 +173,7 @@ mod tests {
         assert!(load(&[("kind", "nats"), ("nats", "[\"nats://127.0.0.1:4222\"]")]).is_ok());
         for (flags, part) in [
             (&[("kind", "nats")][..], "`engine.nats`"),
-            (&[("kind", "slurm")], "`engine.kind`"),
+            (&[("kind", "pbs")], "`engine.kind`"),
             (&[("namespace", "a.b")], "`engine.namespace`"),
             (&[("namespace", "")], "`engine.namespace`"),
             (&[("replicas", "6")], "`engine.replicas`"),

@@ -36,7 +36,7 @@ const AT_START: [&str; 21] = [
     "log.level",
 ];
 /// Sections whose settings are all used once.
-const SECTIONS_AT_START: [&str; 3] = ["archive", "engine", "watch"];
+const SECTIONS_AT_START: [&str; 4] = ["archive", "engine", "slurm", "watch"];
 
 /// The sources of the settings, and the table that is in force.
 #[derive(Debug)]

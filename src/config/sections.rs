@@ -9,6 +9,7 @@ use super::{
     archive::ArchiveSection,
     engine::EngineConfig,
     forges::ForgeSection,
+    slurm::SlurmConfig,
     values::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
         optional_path, path_patterns, proxy_address, public_url, seconds, text,
@@ -31,6 +32,7 @@ pub(super) struct Sections {
     pub(super) jobs: JobsConfig,
     pub(super) scanner: ScannerConfig,
     pub(super) engine: EngineConfig,
+    pub(super) slurm: SlurmConfig,
     pub(super) scheduler: SchedulerConfig,
     pub(super) limits: Limits,
     pub(super) watch: WatchConfig,

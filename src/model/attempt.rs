@@ -4,6 +4,7 @@
 
 use super::{
     FailureKind,
+    element::{self, ElementName},
     time::{self, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -33,23 +34,40 @@ pub struct AttemptRecord {
     pub remote: Option<RemoteAttempt>,
 }
 
-/// An attempt that an agent on another machine runs, or will run.
+/// An attempt that another machine runs, or will run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemoteAttempt {
-    /// `nats`.
+    /// `nats` or `slurm`.
     pub engine: String,
-    /// The agent that has begun it; absent until one has.
+    /// The agent or the node of the cluster that has begun it; absent until one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// Which delivery of its message has begun, from 1; 0 until one has.
     #[serde(default)]
     pub delivery: u64,
+    /// The element of a Slurm array that it was given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub element: Option<ElementName>,
+}
+
+impl RemoteAttempt {
+    /// An attempt that was given to an element of a Slurm array, and perhaps begun on a node.
+    pub fn of_element(element: ElementName, node: Option<String>) -> Self {
+        let delivery = u64::from(node.is_some());
+        Self { engine: element::ENGINE.to_owned(), agent: node, delivery, element: Some(element) }
+    }
 }
 
 /// Numbers from here on in a record are implausible: a sum must not overflow.
 pub const MOST_ATTEMPTS: u64 = 1 << 32;
 
 impl AttemptRecord {
+    /// The element of a Slurm array that the attempt was given to.
+    pub fn element(&self) -> Option<&ElementName> {
+        self.remote.as_ref()?.element.as_ref()
+    }
+
     /// The record that counts, given the one beside the lock, which a scanner may have written, and
     /// the one in `.attempts`, which a sandboxed scanner cannot write.
     pub fn agreed(beside: Option<Self>, kept: Option<Self>) -> Option<Self> {

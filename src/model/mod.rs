@@ -11,6 +11,7 @@ pub mod declared;
 pub mod digest;
 pub mod dry_run;
 pub mod ecosystem;
+pub mod element;
 pub mod failure;
 pub mod filters;
 pub mod foreign_result;

@@ -4,7 +4,7 @@
 
 pub use super::credentials::Credentials;
 
-use super::{JobId, address::NetworkPolicy};
+use super::{JobId, address::NetworkPolicy, element::ElementName};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -284,5 +284,16 @@ pub struct ShimTask {
     /// Which version of `command` scans; with an empty one, its results are not stored.
     #[serde(default)]
     pub command_version: String,
+    /// The element of a Slurm array that runs the shim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element: Option<ElementTask>,
     pub scan: ScanTask,
+}
+
+/// Where a shim of a Slurm cluster runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElementTask {
+    pub name: ElementName,
+    /// The node, as Slurm names it.
+    pub node: String,
 }

@@ -57,7 +57,7 @@ pub(super) fn run(
         Some(RunEnd::Ended(ChildEnd::Exited(0))) => {
             Ok(written.and_then(|(bytes, _)| raw_object(&bytes)))
         }
-        Some(end @ RunEnd::Ordered(_)) => Err(end),
+        Some(end @ (RunEnd::Ordered(_) | RunEnd::Terminated | RunEnd::Fenced)) => Err(end),
         _ => {
             log.note("the commit could not be learned; the repository is scanned");
             Ok(None)

@@ -14,6 +14,7 @@
 
 mod check;
 mod death_cause;
+pub mod element;
 mod finalize;
 mod log;
 mod process_tree;
@@ -25,8 +26,9 @@ use crate::{
     model::{Failure, FailureKind, attempt::AttemptRecord, task::ShimTask},
     store::{
         StoreError, attempt,
+        elements::Elements,
         layout::{JobDir, JobsDir},
-        lock,
+        lock::{self, RecordLock},
         read::Signature,
         reserve::{Reserve, is_full},
         trash,
@@ -34,6 +36,7 @@ use crate::{
     sys::{self, ChildEnd, memory::MemoryWatch},
 };
 use chrono::Utc;
+use element::Element;
 use finalize::Finalizer;
 use process_tree::Scanner;
 use reuse::Results;
@@ -43,8 +46,13 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
+    time::{Duration, Instant},
 };
 use verdict::RunEnd;
+
+/// How long a shim on a node of a cluster waits for the lock of an earlier one.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The exit codes of a shim, for the server that started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,18 +80,34 @@ pub fn run() -> ExitCode {
     let mut text = String::new();
     let read = std::io::stdin().lock().read_to_string(&mut text).map_err(|error| error.to_string());
     let task = read.and_then(|_| serde_json::from_str(&text).map_err(|error| error.to_string()));
-    let exit = match (task, orders) {
-        (Ok(task), Ok(orders)) => Shim::new(task).and_then(|shim| shim.run(&orders)),
+    let code = match (task, orders) {
+        (Ok(task), Ok(orders)) => Shim::new(task).map(|shim| shim.run(orders)),
         // The input is invalid only if the server died while it wrote, or a person runs the shim
         // manually.
-        (Err(_), _) | (_, Err(_)) => Ok(Exit::CouldNotBegin.into()),
+        (Err(_), _) | (_, Err(_)) => Ok(Exit::CouldNotBegin as u8),
     };
-    exit.unwrap_or(Exit::CouldNotBegin.into())
+    ExitCode::from(code.unwrap_or(Exit::CouldNotBegin as u8))
 }
 
-impl From<Exit> for ExitCode {
+/// The lock of a repository, released when this is dropped.
+enum Lock {
+    Held(#[expect(dead_code, reason = "held, not read")] RecordLock),
+    /// The shared file system of a cluster has no locks.
+    None,
+    /// Another shim holds it.
+    Busy,
+}
+
+/// How an attempt ended here.
+struct Left {
+    code: u8,
+    /// Slurm asked for the end.
+    terminated: bool,
+}
+
+impl From<Exit> for Left {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self { code: exit as u8, terminated: false }
     }
 }
 
@@ -92,6 +116,8 @@ struct Shim {
     jobs: JobsDir,
     job: JobDir,
     scratch: PathBuf,
+    /// The element of a Slurm array that it runs in.
+    element: Option<Element>,
 }
 
 impl Shim {
@@ -103,17 +129,62 @@ impl Shim {
         task.scan.work_dir.clone_from(&scratch);
         // Only this process knows what is known.
         task.scan.known = None;
-        Ok(Self { task, jobs, job, scratch })
+        let element =
+            task.element.take().map(|element| Element::new(element, Elements::new(&jobs)));
+        Ok(Self { task, jobs, job, scratch, element })
     }
 
-    fn run(mut self, orders: &timeouts::Orders) -> Result<ExitCode, StoreError> {
+    /// Runs the attempt; returns the exit code.
+    fn run(mut self, mut orders: timeouts::Orders) -> u8 {
+        orders.element.clone_from(&self.element);
+        let left = self.attempt(&orders).unwrap_or(Exit::CouldNotBegin.into());
+        // The lock is free again: who reads the mark may read everything else.
+        if let Some(element) = &self.element {
+            element.end(left.code, left.terminated);
+        }
+        left.code
+    }
+
+    /// Takes the lock of the repository.
+    fn lock(&self) -> Result<Lock, StoreError> {
+        let path = self.job.lock(self.task.scan.repo_index);
+        if self.element.is_none() {
+            return lock::take(&path).map(|lock| lock.map_or(Lock::Busy, Lock::Held));
+        }
+        // A shim that Slurm has given up may still be about to see that. A file system without locks is no obstacle: the
+        // task was taken once.
+        let patience = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock::take(&path) {
+                Ok(Some(lock)) => return Ok(Lock::Held(lock)),
+                Err(_) => return Ok(Lock::None),
+                Ok(None) if Instant::now() >= patience => return Ok(Lock::Busy),
+                Ok(None) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// Whether the attempt was claimed or ended before.
+    fn is_stale(&self) -> Result<bool, StoreError> {
+        let before = attempt::read(&self.job, self.task.scan.repo_index)?;
+        let number = self.task.scan.attempt;
+        Ok(match &self.element {
+            None => before.is_some_and(|record| record.attempt >= number),
+            Some(element) => {
+                element.is_fenced()
+                    || before.is_some_and(|record| !element.may_begin(&record, number))
+            }
+        })
+    }
+
+    fn attempt(&mut self, orders: &timeouts::Orders) -> Result<Left, StoreError> {
         sys::close_descriptors_on_exec();
         let index = self.task.scan.repo_index;
-        let Some(_lock) = lock::take(&self.job.lock(index))? else {
+        let lock = self.lock()?;
+        if matches!(lock, Lock::Busy) {
             return Ok(Exit::Busy.into());
-        };
-        let before = attempt::read(&self.job, index)?;
-        if before.is_some_and(|record| record.attempt >= self.task.scan.attempt) {
+        }
+        if self.is_stale()? {
             return Ok(Exit::Stale.into());
         }
         // Everything that needs disk space comes before the claim: an attempt that cannot begin
@@ -126,7 +197,7 @@ impl Shim {
             retries: self.task.retries,
             alone: self.task.alone,
             started_at: Utc::now(),
-            remote: None,
+            remote: self.element.as_ref().map(Element::remote),
         };
         attempt::write(&self.job, index, &record).inspect_err(|_| self.clear_up())?;
         // The attempt is claimed. Without this copy a scanner could revert the claim more easily.
@@ -139,16 +210,21 @@ impl Shim {
         // Removed first, because the scratch folder may be what fills the disk. If it stays, the
         // server removes it when it finalizes the attempt, or at start.
         let _ = trash::remove_scratch(&self.scratch);
-        Ok(match finalizer.finalize(&ending) {
+        // The server has ended the attempt: a later one may be under way.
+        if ending == RunEnd::Fenced || self.element.as_ref().is_some_and(Element::is_fenced) {
+            return Ok(Exit::Stale.into());
+        }
+        let code = match finalizer.finalize(&ending) {
             Ok(()) => {
                 if let (Some(problem), Ok(log)) = (results.keep(&self.job, &self.task), &ready.log)
                 {
                     log.note(&problem);
                 }
-                Exit::Over.into()
+                Exit::Over as u8
             }
-            Err(unwritten) => ExitCode::from(unwritten.code()),
-        })
+            Err(unwritten) => unwritten.code(),
+        };
+        Ok(Left { code, terminated: ending == RunEnd::Terminated })
     }
 
     /// Allocates the disk space that the attempt needs to begin and to end.
@@ -184,8 +260,8 @@ impl Shim {
         if let Err(error) = finalizer.write_starting() {
             return spawn_failure("cannot write the first status", &error);
         }
-        if let Some(reason) = orders.given(&self.job, &self.task.scan) {
-            return RunEnd::Ordered(reason);
+        if let Some(end) = orders.given(&self.job, &self.task.scan) {
+            return end;
         }
         let log = match log {
             Ok(log) => log,

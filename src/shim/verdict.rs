@@ -32,6 +32,10 @@ pub(super) enum RunEnd {
     TimedOut,
     Stalled,
     Ordered(OrderReason),
+    /// A signal of Slurm asked for the end; the server finds out why.
+    Terminated,
+    /// The server has ended the attempt: nothing is written any more.
+    Fenced,
 }
 
 /// The content of the status file after the scanner's exit.
@@ -133,6 +137,10 @@ pub(super) fn judge(
         (RunEnd::Ordered(OrderReason::Yield), None) => Verdict::Interrupted(Failure::new(
             FailureKind::Interrupted,
             "Its slot went to another job; the repository is queued and scanned again",
+        )),
+        (RunEnd::Terminated | RunEnd::Fenced, None) => Verdict::Interrupted(Failure::new(
+            FailureKind::Interrupted,
+            "Slurm ended the job of this scan",
         )),
     }
 }

@@ -32,6 +32,8 @@ const SCHEDULES: &str = ".schedules";
 const WEBHOOKS: &str = ".webhooks";
 /// The folder of enrolled agents, below the jobs folder.
 const AGENTS: &str = ".agents";
+/// The folder of the files through which a server and the nodes of a Slurm cluster agree, below the jobs folder.
+const ELEMENTS: &str = ".slurm";
 /// The folder of stored results, which no sandboxed scanner can access.
 const RESULTS: &str = ".results";
 
@@ -134,6 +136,11 @@ impl JobsDir {
     /// The folder of enrolled agents.
     pub(super) fn agents(&self) -> PathBuf {
         self.root.join(AGENTS)
+    }
+
+    /// The folder of the files of Slurm's elements.
+    pub(super) fn elements(&self) -> PathBuf {
+        self.root.join(ELEMENTS)
     }
 
     /// The folder of stored results.

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod archive;
 pub mod atomic;
 pub mod attempt;
+pub mod elements;
 pub mod io_error;
 pub mod layout;
 pub mod listing;

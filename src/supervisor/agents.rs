@@ -23,9 +23,9 @@ pub(super) struct Capacity {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineState {
     pub kind: EngineKind,
-    /// Whether NATS can be used; true for scans of this machine.
+    /// Whether NATS or Slurm can be used; true for scans of this machine.
     pub connected: bool,
-    /// Why NATS cannot be used.
+    /// Why it cannot be used.
     pub problem: Option<String>,
     /// Why NATS stores nothing although it is connected.
     pub refusal: Option<String>,
@@ -44,14 +44,18 @@ impl EngineState {
         }
     }
 
-    /// Why queued repositories wait although nothing is wrong with them; `None` if agents take them.
+    /// Why queued repositories wait although nothing is wrong with them; `None` if other machines take them.
     pub fn waiting_reason(&self) -> Option<String> {
         if self.kind == EngineKind::Local {
             return None;
         }
         if !self.connected {
             let why = self.problem.as_deref().unwrap_or("no connection yet");
-            return Some(format!("NATS cannot be used: {why}"));
+            let what = if self.kind == EngineKind::Slurm { "Slurm" } else { "NATS" };
+            return Some(format!("{what} cannot be used: {why}"));
+        }
+        if self.kind == EngineKind::Slurm {
+            return None;
         }
         if let Some(why) = &self.refusal {
             return Some(format!("NATS stores no scans: {why}"));

@@ -72,22 +72,27 @@ pub(super) fn finalize_with_verdict(
 pub(super) fn finalize_dead(
     planned: &PlannedRepository<'_>,
     record: &AttemptRecord,
-    before: Option<&[u8]>,
+    (before, death): (Option<&[u8]>, Option<&str>),
 ) -> Result<Disposition, StoreError> {
     let PlannedRepository { folder, key, .. } = *planned;
     let interruptions = record.interruptions + 1;
     let given_up = interruptions >= MAX_INTERRUPTIONS;
-    let detail = if given_up {
-        format!(
+    let detail = match (death, given_up) {
+        (None, true) => format!(
             "The processes of this scan were killed {interruptions} times; the scan is not \
              retried; check the kernel log for the out-of-memory killer"
-        )
-    } else {
-        "The processes of this scan were killed; the scan is queued again".to_owned()
+        ),
+        (None, false) => {
+            "The processes of this scan were killed; the scan is queued again".to_owned()
+        }
+        (Some(death), true) => {
+            format!("{death}; that was death {interruptions} of this scan, which is not retried")
+        }
+        (Some(death), false) => format!("{death}; the scan is queued again"),
     };
     let failure = Failure::new(FailureKind::Interrupted, detail);
     let word = if given_up { "failed" } else { "interrupted" };
-    tracing::warn!(repository = %key, attempt = record.attempt, given_up, "a shim died without reporting a cause");
+    tracing::warn!(repository = %key, attempt = record.attempt, given_up, death, "a shim died without reporting a cause");
     let end = End {
         attempt: record.attempt,
         begun: Some(record.started_at),

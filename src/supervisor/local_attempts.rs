@@ -142,7 +142,7 @@ impl LocalAttempt {
         let killed = exit.killed.and_then(|killed| match killed.cause {
             Cause::Timeout(secs) => Some(KilledShim::Timeout(secs)),
             Cause::Order(reason) => Some(KilledShim::Order(reason)),
-            Cause::Withdrawn(_) => None,
+            Cause::Withdrawn(_) | Cause::Slurm(_) => None,
         });
         LocalEnd { exit_code: exit.code(), killed }
     }

@@ -17,9 +17,10 @@ use super::{
     status_files::{PlannedRepository, read_status},
 };
 use crate::{
-    model::{attempt::AttemptRecord, retry::Retries},
+    model::{RepoState, attempt::AttemptRecord, repository::RepositoryStatus, retry::Retries},
     store::{
         StoreError, attempt,
+        elements::Elements,
         lock::{self, Holder},
     },
 };
@@ -64,10 +65,21 @@ fn look_once(
 ) -> Result<Option<Disposition>, StoreError> {
     let PlannedRepository { folder, key, .. } = *planned;
     let index = key.index;
-    let holder = lock::holder(&folder.lock(index))?;
+    let mut holder = lock::holder(&folder.lock(index));
     let written = attempt::read(folder, index)?;
     // A scanner may be able to write that file, so what this server knows takes precedence.
     let record = ended.known.clone().or_else(|| written.clone());
+    // A lock says nothing about a shim in Slurm: it may be on another machine, or the server may have given it up.
+    let is_in_slurm = record.as_ref().is_some_and(|record| record.element().is_some());
+    if is_in_slurm {
+        if let Some(record) = record.as_ref().filter(|_| !ended.is_seen)
+            && may_run(setup, planned, record)?
+        {
+            return Ok(Some(Disposition::Running(Living::Remote(record.clone()))));
+        }
+        holder = Ok(None);
+    }
+    let holder = holder?;
     // A killed shim that hangs in a system call will not run again.
     let hangs = |holder: &Holder| ended.killed.is_some_and(|killed| killed.pid == holder.pid);
     let is_stuck = holder.as_ref().is_some_and(hangs);
@@ -120,7 +132,7 @@ fn look_once(
     // server may have started another shim that only now runs. If the lock's path is not a regular
     // file, no shim can hold it either.
     let held = lock::take(&folder.lock(index));
-    let taken = matches!(held, Ok(None)) && !is_stuck;
+    let taken = matches!(held, Ok(None)) && !is_stuck && !is_in_slurm;
     let is_claimed_anew = ended.known.is_none() && attempt::read(folder, index)? != written;
     if taken || is_claimed_anew {
         return Ok(None);
@@ -133,15 +145,37 @@ fn look_once(
         }
         status => {
             let before = status.map(|(_, bytes)| bytes);
-            match ended.verdict() {
-                Some(verdict) => {
-                    finalize_with_verdict(planned, &record, verdict, before.as_deref(), retries)
-                }
-                None => finalize_dead(planned, &record, before.as_deref()),
+            let known = (before.as_deref(), ended.death.as_deref());
+            if let Some(verdict) = ended.verdict() {
+                finalize_with_verdict(planned, &record, verdict, known.0, retries)
+            } else {
+                finalize_dead(planned, &record, known)
             }
             .map(Some)
         }
     }
+}
+
+/// Whether an attempt that was given to Slurm may still run, or has ended without that being carried out here.
+fn may_run(
+    setup: &Setup,
+    planned: &PlannedRepository<'_>,
+    record: &AttemptRecord,
+) -> Result<bool, StoreError> {
+    let Some(name) = record.element() else { return Ok(false) };
+    let elements = Elements::new(&setup.jobs);
+    if !elements.is_under_way(name) {
+        return Ok(false);
+    }
+    let Some(mark) = elements.end_of(name)? else { return Ok(true) };
+    let is_carried_out = |status: &RepositoryStatus, bytes: &[u8]| {
+        let is_queued = status.state == RepoState::Pending && mark.cause.is_some();
+        status.state.is_final() && orphans::was_checked(bytes) || is_queued
+    };
+    let status = read_status(planned.folder, planned.key.index)?;
+    Ok(!status.is_some_and(|(status, bytes)| {
+        status.attempt == Some(record.attempt) && is_carried_out(&status, &bytes)
+    }))
 }
 
 /// The record of the last attempt that was claimed. An attempt whose shim the server killed counts

@@ -10,6 +10,7 @@
 use crate::model::{
     Failure, FailureKind, RepoState,
     attempt::{AttemptRecord, OrderReason, UnwrittenEnd},
+    element::ElementEnd,
 };
 
 /// What is known about the processes of an attempt whose shim has exited.
@@ -33,8 +34,10 @@ pub(super) enum Cause {
     Timeout(u64),
     /// The shim did not obey this order.
     Order(OrderReason),
-    /// The attempt was given to an agent and is withdrawn, because of an order or because no agent can continue it.
+    /// The attempt was given to another machine and is withdrawn, because of an order or because none can continue it.
     Withdrawn(Option<OrderReason>),
+    /// Slurm ended the job of the attempt.
+    Slurm(ElementEnd),
 }
 
 impl Cause {
@@ -63,10 +66,43 @@ impl Cause {
                 Failure::new(FailureKind::Cancelled, "Cancelled on request"),
             ),
             Self::Withdrawn(_) => {
-                let detail = "Withdrawn from its agent; the repository is queued and scanned again";
+                let detail = "Withdrawn from the machine that held it; the repository is queued and scanned again";
                 (None, Failure::new(FailureKind::Interrupted, detail))
             }
+            Self::Slurm(end) => Self::of_slurm(end),
         }
+    }
+
+    /// The final state of an attempt whose job Slurm ended.
+    fn of_slurm(end: ElementEnd) -> (Option<RepoState>, Failure) {
+        let (state, kind, detail) = match end {
+            ElementEnd::TimeLimit => (
+                Some(RepoState::TimedOut),
+                FailureKind::Timeout,
+                "Slurm ended the scan at the time limit of its job (TIMEOUT), which is shorter than that of the scan",
+            ),
+            ElementEnd::OutOfMemory => (
+                Some(RepoState::Failed),
+                FailureKind::OutOfMemory,
+                "Slurm ended the scan because its job used more memory than it was given (OUT_OF_MEMORY)",
+            ),
+            ElementEnd::Cancelled => (
+                Some(RepoState::Cancelled),
+                FailureKind::Cancelled,
+                "The Slurm job of the scan was cancelled (CANCELLED), and not by this server",
+            ),
+            ElementEnd::Preempted => (
+                None,
+                FailureKind::Interrupted,
+                "Slurm gave the node to another job (PREEMPTED); the repository is queued and scanned again",
+            ),
+            ElementEnd::Lost => (
+                None,
+                FailureKind::Interrupted,
+                "The Slurm job of the scan is lost; the repository is queued and scanned again",
+            ),
+        };
+        (state, Failure::new(kind, detail))
     }
 }
 
@@ -94,6 +130,8 @@ pub(super) struct ShimExit {
     pub(super) is_seen: bool,
     /// Whether a `pending` status can be trusted: only a shim or the server can have written it.
     pub(super) pending_is_trusted: bool,
+    /// What is known about the death of a shim that reported no cause.
+    pub(super) death: Option<String>,
 }
 
 impl ShimExit {
@@ -116,6 +154,7 @@ impl ShimExit {
             pending_is_trusted: !claimed
                 || in_order
                 || (ordered == Some(OrderReason::Stop) && killed.is_none()),
+            death: None,
         }
     }
 
@@ -133,7 +172,7 @@ impl ShimExit {
         }
     }
 
-    /// An attempt that was given to an agent has ended without its word.
+    /// An attempt that was given to another machine has ended without its word.
     pub(super) fn withdrawn(record: AttemptRecord, reason: Option<OrderReason>) -> Self {
         let killed = Killed { cause: Cause::Withdrawn(reason), pid: 0, attempt: record.attempt };
         Self {
@@ -143,6 +182,22 @@ impl ShimExit {
             known: Some(record),
             is_seen: true,
             pending_is_trusted: true,
+            death: None,
+        }
+    }
+
+    /// Slurm has ended the job of an attempt, and the server knows why; `death` describes it if the attempt counts as a death.
+    pub(super) fn of_element(record: AttemptRecord, cause: Cause, death: Option<String>) -> Self {
+        let killed = Killed { cause, pid: 0, attempt: record.attempt };
+        Self {
+            tree: ProcessTree::Swept,
+            unwritten_end: None,
+            killed: death.is_none().then_some(killed),
+            known: Some(record),
+            is_seen: true,
+            // The shim may have written that it was interrupted, without knowing by whom.
+            pending_is_trusted: false,
+            death,
         }
     }
 
@@ -155,6 +210,7 @@ impl ShimExit {
             known: None,
             is_seen: false,
             pending_is_trusted: true,
+            death: None,
         }
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         alone: repository.alone,
         reuse: reuse(&config, options.force),
         command_version: config.scanner.command_version.clone(),
+        element: None,
         scan,
     })
 }

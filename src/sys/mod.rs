@@ -109,6 +109,14 @@ pub fn set_process_name(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
+/// A file in memory, which no other program sees.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn private_file(name: &CStr) -> io::Result<fs::File> {
+    Ok(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into())
+}
+
 /// Protects this process's memory and environment, which contain secrets, from other processes of
 /// the same user and from core dumps (prctl(2), `PR_SET_DUMPABLE`).
 pub fn protect_memory() -> io::Result<()> {

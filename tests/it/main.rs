@@ -186,6 +186,8 @@ mod settings;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
+mod slurm;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod space;

@@ -39,7 +39,8 @@ const AGENT: Template<1> = Template::new("/agents/{name}", [NAME]);
 const NOT_FOUND: ApiError = ApiError::Absent("Agent not found");
 
 /// The names of the engines.
-const KINDS: [&str; 2] = [EngineKind::Local.as_str(), EngineKind::Nats.as_str()];
+const KINDS: [&str; 3] =
+    [EngineKind::Local.as_str(), EngineKind::Nats.as_str(), EngineKind::Slurm.as_str()];
 /// The names of the states.
 const STATES: [&str; 4] = [
     AgentPhase::Active.as_str(),
@@ -51,14 +52,14 @@ const STATES: [&str; 4] = [
 /// What runs scans, and the agents.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct EngineDocument {
-    /// `local`: processes of the server's machine; `nats`: agents on other machines.
+    /// `local`: processes of the server's machine; `nats`: agents on other machines; `slurm`: jobs of a Slurm cluster.
     #[schemars(extend("enum" = KINDS))]
     kind: &'static str,
-    /// Whether NATS can be used; always true for `local`.
+    /// Whether NATS or Slurm can be used; always true for `local`.
     connected: bool,
-    /// Why NATS cannot be used.
+    /// Why it cannot be used.
     problem: Option<String>,
-    /// Why no agent takes scans, if none does.
+    /// Why no agent, or no cluster, takes scans, if none does.
     waiting_reason: Option<String>,
     /// The agents that are enrolled or were heard, by name.
     agents: Vec<AgentRow>,

@@ -4,12 +4,12 @@
 //!
 //! Invariants: the words are a closed list, [`REASONS`]; no text contains a path or a secret.
 
-use crate::{api::state::Api, archive::ObjectArchive, store::space::Obstacle};
+use crate::{api::state::Api, archive::ObjectArchive, config::EngineKind, store::space::Obstacle};
 use chrono::Utc;
 use std::sync::atomic::Ordering;
 
 /// Every reason, as the label of `scanwatch_degraded`.
-pub(super) const REASONS: [&str; 16] = [
+pub(super) const REASONS: [&str; 17] = [
     SETTINGS,
     ACCOUNTS,
     CERTIFICATE,
@@ -26,6 +26,7 @@ pub(super) const REASONS: [&str; 16] = [
     ARCHIVE,
     OBJECT_STORAGE,
     AGENTS,
+    SLURM,
 ];
 
 /// The settings cannot be read again.
@@ -64,6 +65,8 @@ const OBJECT_STORAGE: &str = "object_storage";
 
 /// NATS cannot be used, or no agent takes scans.
 const AGENTS: &str = "agents";
+/// Slurm gives no answer, or refuses scans.
+const SLURM: &str = "slurm";
 
 /// What an operator can do about a reason.
 pub(super) fn remedy(reason: &str) -> &'static str {
@@ -117,6 +120,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         AGENTS => {
             "Make NATS reachable for the server, give it room to store, and start or enroll agents: `scanwatch agents` \
              lists them. Running scans go on, and queued ones start by themselves."
+        }
+        SLURM => {
+            "Make slurmctld reachable for the server: `squeue` and `sbatch` must work as its user; check [slurm] if jobs are \
+             refused. Running scans go on, and queued ones are submitted by themselves."
         }
         _ => "Look up the problem in the server's log.",
     }
@@ -174,7 +181,8 @@ pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static 
         api.archive.as_ref().and_then(ObjectArchive::problem).into_iter().collect(),
     );
     let engine = api.supervisor.agents().state();
-    add(AGENTS, engine.waiting_reason().into_iter().collect());
+    let reason = if engine.kind == EngineKind::Slurm { SLURM } else { AGENTS };
+    add(reason, engine.waiting_reason().into_iter().collect());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         let text = format!(

@@ -107,6 +107,7 @@ fn task(root: &Path) -> ShimTask {
         alone: false,
         reuse: Reuse::Reuse,
         command_version: String::new(),
+        element: None,
         scan: ScanTask {
             job_id: "second".parse::<JobId>().unwrap(),
             repo_index: 3,

@@ -6,11 +6,12 @@
 //!
 //! Invariants: the loop knows no processes and no network, only attempts; whatever happened to an
 //! attempt, its ending arrives; everything after the status file is the same for every engine. After a change of the
-//! engine, an attempt of this machine is supervised to its end, and one of an agent is withdrawn.
+//! engine, an attempt of this machine or of a cluster is supervised to its end, and one of an agent is withdrawn.
 
 pub(super) mod local;
 #[cfg(feature = "nats")]
 mod nats;
+mod slurm;
 
 use super::{
     RepoKey, Setup,
@@ -56,6 +57,8 @@ enum Runner {
     /// An agent on another machine, or none yet.
     #[cfg(feature = "nats")]
     Remote(nats::Remote),
+    /// An element of an array in a Slurm cluster.
+    Element(slurm::Element),
     /// Nothing: the attempt was given to an agent, and the engine has changed since.
     Withdrawn,
 }
@@ -65,62 +68,62 @@ impl Attempt {
     pub(super) fn outlasts_a_stop(&self) -> bool {
         match &self.runner {
             Runner::Shim(_) | Runner::Withdrawn => false,
+            Runner::Element(_) => true,
             #[cfg(feature = "nats")]
             Runner::Remote(_) => true,
         }
     }
 }
 
-/// The agents on other machines, if the settings name a NATS.
+/// What runs scans on other machines, as far as the settings name it: agents, or a Slurm cluster.
 #[derive(Debug, Clone)]
 pub struct Agents {
     kind: EngineKind,
     #[cfg(feature = "nats")]
     nats: Option<nats::Nats>,
+    slurm: Option<slurm::Slurm>,
 }
 
 impl Agents {
-    /// Begins to connect to the NATS that the settings name.
+    /// Begins to connect to what the settings name.
     ///
     /// # Errors
-    /// Why the engine of the settings cannot be used. A NATS that cannot be reached is no error.
-    #[cfg(feature = "nats")]
+    /// Why the engine of the settings cannot be used. A NATS or a Slurm that cannot be reached is no error.
     pub async fn open(setup: &Setup) -> Result<Self, String> {
         let config = setup.config.get();
-        let nats = if config.engine.nats.is_empty() {
-            None
-        } else {
-            Some(Box::pin(nats::Nats::open(setup)).await?)
-        };
-        Ok(Self { kind: config.engine.kind, nats })
-    }
-
-    /// Checks the engine of the settings.
-    ///
-    /// # Errors
-    /// If it needs what this program was built without.
-    #[cfg(not(feature = "nats"))]
-    #[expect(clippy::unused_async, reason = "with agents, it waits for NATS")]
-    pub async fn open(setup: &Setup) -> Result<Self, String> {
-        let engine = &setup.config.get().engine;
-        if engine.kind == EngineKind::Local && engine.nats.is_empty() {
-            return Ok(Self::none());
+        let engine = &config.engine;
+        #[cfg(not(feature = "nats"))]
+        if engine.kind == EngineKind::Nats || !engine.nats.is_empty() {
+            return Err("[engine]: this scanwatch was built without NATS; build it with `--features nats`, or use a package"
+                .to_owned());
         }
-        Err("[engine]: this scanwatch was built without NATS; build it with `--features nats`, or use a package"
-            .to_owned())
+        Ok(Self {
+            kind: engine.kind,
+            #[cfg(feature = "nats")]
+            nats: if engine.nats.is_empty() {
+                None
+            } else {
+                Some(Box::pin(nats::Nats::open(setup)).await?)
+            },
+            slurm: slurm::Slurm::open(setup).await?,
+        })
     }
 
-    /// No agents: all scans are processes of this machine.
+    /// No other machines: all scans are processes of this one.
     pub fn none() -> Self {
         Self {
             kind: EngineKind::Local,
             #[cfg(feature = "nats")]
             nats: None,
+            slurm: None,
         }
     }
 
     /// The state of the engine.
     pub fn state(&self) -> EngineState {
+        if let Some(slurm) = self.slurm.as_ref().filter(|_| self.kind == EngineKind::Slurm) {
+            return slurm.state();
+        }
         #[cfg(feature = "nats")]
         if let Some(nats) = &self.nats {
             return EngineState { kind: self.kind, ..nats.state() };
@@ -181,13 +184,24 @@ impl Agents {
         std::future::pending::<()>().await;
     }
 
-    /// Serves the connection to NATS for as long as the future is awaited.
+    /// Serves the connections to other machines for as long as the future is awaited.
     pub(super) async fn serve(self) {
+        let slurm = async {
+            match self.slurm {
+                Some(slurm) => slurm.serve().await,
+                None => std::future::pending().await,
+            }
+        };
         #[cfg(feature = "nats")]
-        if let Some(nats) = self.nats {
-            Box::pin(nats.serve()).await;
-        }
-        std::future::pending::<()>().await;
+        let nats = async {
+            match self.nats {
+                Some(nats) => Box::pin(nats.serve()).await,
+                None => std::future::pending().await,
+            }
+        };
+        #[cfg(not(feature = "nats"))]
+        let nats = std::future::pending::<()>();
+        tokio::join!(Box::pin(slurm), nats);
     }
 }
 
@@ -214,33 +228,36 @@ impl Engine {
     /// The agents, if they run the scans.
     #[cfg(feature = "nats")]
     fn nats(&self) -> Option<&nats::Nats> {
-        self.agents.nats.as_ref().filter(|_| self.is_remote())
+        self.agents.nats.as_ref().filter(|_| self.agents.kind == EngineKind::Nats)
     }
 
-    /// Whether agents run the scans.
+    /// The cluster, if it runs the scans.
+    fn slurm(&self) -> Option<&slurm::Slurm> {
+        self.agents.slurm.as_ref().filter(|_| self.agents.kind == EngineKind::Slurm)
+    }
+
+    /// Whether other machines run the scans.
     pub(super) fn is_remote(&self) -> bool {
-        self.agents.kind == EngineKind::Nats
+        self.agents.kind != EngineKind::Local
     }
 
-    /// How many scans the agents can run, and its changes; `None` if the scans are processes of this machine.
-    #[cfg_attr(not(feature = "nats"), expect(clippy::unused_self, reason = "only agents"))]
+    /// How many scans other machines can run, and its changes; `None` if the scans are processes of this machine.
     pub(super) fn capacity(&self) -> Option<watch::Receiver<Capacity>> {
         #[cfg(feature = "nats")]
         if let Some(nats) = self.nats() {
             return Some(nats.capacity());
         }
-        None
+        self.slurm().map(slurm::Slurm::capacity)
     }
 
-    /// The label of the agents that scan the repositories of a host, if agents do.
-    #[cfg_attr(not(feature = "nats"), expect(clippy::unused_self, reason = "only agents"))]
+    /// The label of the machines that scan the repositories of a host, if others than this one do.
     pub(super) fn label_of(&self, host: Option<&Host>) -> Option<Label> {
         #[cfg(feature = "nats")]
         if let Some(nats) = self.nats() {
             return Some(nats.label_of(host.map_or("", |host| host)));
         }
         let _ = host;
-        None
+        self.slurm().map(|_| slurm::Slurm::label())
     }
 
     /// Starts an attempt.
@@ -254,6 +271,10 @@ impl Engine {
         if let Some(nats) = self.nats() {
             let (nats, key, name) = (nats.clone(), key.clone(), task.scan.repo_name.clone());
             return Box::pin(async move { nats.start((key, name, task)).await });
+        }
+        if let Some(slurm) = self.slurm() {
+            let (slurm, key) = (slurm.clone(), key.clone());
+            return Box::pin(async move { slurm.start(key, task).await });
         }
         let (local, key) = (self.local.clone(), key.clone());
         let work = pool.run(move || local.start(&key, &task));
@@ -271,6 +292,13 @@ impl Engine {
             Living::Shim(shim) => return self.local.adopt(key, shim),
             Living::Remote(record) => record,
         };
+        if let Some(element) = record.element().cloned() {
+            return match &self.agents.slurm {
+                Some(slurm) => slurm.adopt(key, element, record),
+                // Nothing of it is left in the shared folder.
+                None => withdrawn(record),
+            };
+        }
         #[cfg(feature = "nats")]
         if let Some(nats) = self.nats() {
             return nats.adopt((key, name, git_url), record);
@@ -296,6 +324,10 @@ impl Engine {
                 remote.order(reason);
                 Ok(())
             }
+            Runner::Element(element) => {
+                element.order(reason);
+                Ok(())
+            }
             Runner::Withdrawn => Ok(()),
         });
         async move {
@@ -305,7 +337,7 @@ impl Engine {
     }
 }
 
-/// An attempt that was given to an agent, and that this server does not continue: it ends at once.
+/// An attempt that was given to another machine, and that this server does not continue: it ends at once.
 fn withdrawn(record: AttemptRecord) -> (Attempt, Ending) {
     let attempt = Attempt { number: record.attempt, started: None, runner: Runner::Withdrawn };
     (attempt, Box::pin(std::future::ready(ShimExit::withdrawn(record, None))))

@@ -35,6 +35,7 @@ pub(crate) mod rounds;
 pub(crate) mod s3;
 pub(crate) mod sampler;
 pub(crate) mod server;
+pub(crate) mod slurm;
 pub(crate) mod sse;
 pub(crate) mod terminal;
 pub(crate) mod tinyproxy;

@@ -27,6 +27,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
         alone: false,
         reuse: Reuse::Off,
         command_version: String::new(),
+        element: None,
         scan: ScanTask {
             job_id,
             repo_index: index,

@@ -31,7 +31,7 @@ pub(super) fn agents(text: &mut Text, api: &Api) {
     text.single(
         "scanwatch_engine_connected",
         Kind::Gauge,
-        "Whether the engine can be used: 0 while NATS cannot.",
+        "Whether the engine can be used: 0 while NATS or Slurm cannot.",
         u8::from(engine.connected),
     );
 }

@@ -46,10 +46,12 @@ pub(in crate::supervisor) fn end_all(
 ) -> Result<BTreeSet<u32>, StoreError> {
     let mut dead = BTreeMap::new();
     for index in indices {
-        // The lock is checked first: nothing of a living shim is ended.
-        if lock::holder(&folder.lock(index))?.is_none()
-            && let Some(record) = attempt::read(folder, index)?
-            && record.remote.is_none()
+        // The lock is checked first: nothing of a living shim is ended. The lock of a shim on another machine may have a
+        // holder that this kernel cannot name.
+        let holder = lock::holder(&folder.lock(index));
+        let record = attempt::read(folder, index)?;
+        if let Some(record) = record.filter(|record| record.remote.is_none())
+            && holder?.is_none()
         {
             dead.insert(index, record.attempt);
         }

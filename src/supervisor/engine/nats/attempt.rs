@@ -227,6 +227,7 @@ impl Follower {
                 engine: ENGINE.to_owned(),
                 agent: Some(header.agent.as_str().to_owned()),
                 delivery: header.delivery,
+                element: None,
             }),
         };
         let most = self.hub.engine.max_deliver;
@@ -356,6 +357,7 @@ fn exit_of(header: &StatusHeader, record: AttemptRecord) -> ShimExit {
     };
     let killed = cause.map(|cause| Killed { cause, pid: 0, attempt: record.attempt });
     ShimExit {
+        death: None,
         tree: if in_order { ProcessTree::Ended } else { ProcessTree::Swept },
         unwritten_end: header.exit_code.and_then(UnwrittenEnd::of_code),
         killed,

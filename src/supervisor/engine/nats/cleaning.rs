@@ -242,7 +242,8 @@ mod tests {
         assert!(!is_needed(&jobs, &key, 1), "no such job");
         let folder = jobs.create_job(&key.job, 0o750, &Master::default(), &Plan::of([])).unwrap();
         assert!(!is_needed(&jobs, &key, 1), "nothing was given to an agent");
-        let remote = RemoteAttempt { engine: "nats".to_owned(), agent: None, delivery: 0 };
+        let remote =
+            RemoteAttempt { engine: "nats".to_owned(), agent: None, delivery: 0, element: None };
         let mut record = AttemptRecord {
             schema: 1,
             attempt: 2,

@@ -245,7 +245,12 @@ mod tests {
             retries: 0,
             alone: false,
             started_at: Timestamp::default(),
-            remote: Some(RemoteAttempt { engine: "nats".to_owned(), agent: None, delivery: 1 }),
+            remote: Some(RemoteAttempt {
+                engine: "nats".to_owned(),
+                agent: None,
+                delivery: 1,
+                element: None,
+            }),
         };
         (repository, record)
     }

@@ -75,7 +75,12 @@ mod tests {
             retries: 0,
             alone: false,
             started_at: Timestamp::default(),
-            remote: Some(RemoteAttempt { engine: "nats".to_owned(), agent: None, delivery: 0 }),
+            remote: Some(RemoteAttempt {
+                engine: "nats".to_owned(),
+                agent: None,
+                delivery: 0,
+                element: None,
+            }),
         };
         for (delivery, expected) in [(1, 1), (2, 2), (4, 4)] {
             assert_eq!(interruptions_before(&record, delivery), expected);

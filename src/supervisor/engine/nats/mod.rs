@@ -148,7 +148,12 @@ impl Nats {
             retries: task.retries,
             alone: task.alone,
             started_at: chrono::Utc::now(),
-            remote: Some(RemoteAttempt { engine: ENGINE.to_owned(), agent: None, delivery: 0 }),
+            remote: Some(RemoteAttempt {
+                engine: ENGINE.to_owned(),
+                agent: None,
+                delivery: 0,
+                element: None,
+            }),
         };
         let repository = self.repository(&key, name, task.scan.git_url.clone());
         let (space, claim) = (Arc::clone(&self.hub.setup.space), record.clone());
