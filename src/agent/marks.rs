@@ -10,9 +10,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 /// The maximum number of marks; older ones are dropped.
-const MOST: usize = 64;
+const MOST: usize = 128;
 /// Into how many parts marks divide the wait for a silent holder: all marks together cover more than the wait.
-const PARTS_OF_WAIT: u32 = 32;
+const PARTS_OF_WAIT: u32 = 96;
 
 /// How far marks are apart, for a wait for a silent holder.
 pub(super) fn apart(ack_wait: Duration) -> Duration {
@@ -81,7 +81,7 @@ mod tests {
                     break;
                 }
             }
-            assert!(now <= ack_wait + ack_wait / 32 + every, "{ack_wait:?}: {now:?}");
+            assert!(now <= ack_wait + ack_wait / 32 + every * 2, "{ack_wait:?}: {now:?}");
         }
     }
 

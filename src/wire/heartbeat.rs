@@ -17,7 +17,7 @@ use std::time::Duration;
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The maximum interval of heartbeats: by so much later the death of an agent is noticed.
-const MAX_BEAT_INTERVAL: Duration = Duration::from_millis(800);
+const MAX_BEAT_INTERVAL: Duration = Duration::from_millis(600);
 
 /// After how many intervals of signs of life without a heartbeat the server shows an agent as silent.
 pub const LOST_AFTER_INTERVALS: u32 = 3;
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(interval(Duration::from_secs(3)), Duration::from_secs(1));
         assert_eq!(interval(Duration::from_mins(1)), Duration::from_secs(5));
         assert_eq!(beat_interval(Duration::from_millis(600)), Duration::from_millis(200));
-        assert_eq!(beat_interval(Duration::from_mins(1)), Duration::from_millis(800));
+        assert_eq!(beat_interval(Duration::from_mins(1)), Duration::from_millis(600));
     }
 }

@@ -153,6 +153,14 @@ impl RepositoryKey {
         format!("{}.{attempt}.status", self.token())
     }
 
+    /// The repository and the attempt of an object.
+    pub fn of_object(name: &str) -> Option<(Self, u64)> {
+        let (rest, kind) = name.rsplit_once('.')?;
+        let (token, attempt) = rest.rsplit_once('.')?;
+        let is_kind = matches!(kind, "result" | "status" | "log");
+        Some((Self::of_token(token)?, attempt.parse().ok().filter(|_| is_kind)?))
+    }
+
     /// The name of an object with the log of an attempt.
     pub fn log_object(&self, attempt: u64) -> String {
         format!("{}.{attempt}.log", self.token())
@@ -263,6 +271,9 @@ mod tests {
             let agent: AgentName = "a1".parse().unwrap();
             let status = key.status_key(&agent);
             assert_eq!(status.matches('.').count(), 2, "{status}");
+            for name in [key.result_object(7), key.status_object(7), key.log_object(7)] {
+                assert_eq!(RepositoryKey::of_object(&name).unwrap(), (key.clone(), 7));
+            }
             assert_eq!(RepositoryKey::of_status_key(&status).unwrap(), (agent, key));
         }
         for text in ["", "a", "a.", "a.01", "a.+1", "a.-1", "a.4294967296", ".1", "a/b.1", "a.1.2"]
@@ -270,6 +281,9 @@ mod tests {
             assert!(RepositoryKey::of_token(text).is_none(), "{text}");
         }
         assert!(RepositoryKey::of_status_key("a b.j.1").is_none());
+        for name in ["", "j.1.7", "j.1.7.other", "j.1.result", "j.1.x.log"] {
+            assert!(RepositoryKey::of_object(name).is_none(), "{name}");
+        }
     }
 
     #[test]

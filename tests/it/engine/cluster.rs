@@ -12,8 +12,9 @@ use std::time::Instant;
 
 /// How much longer than the wait the death of an agent may go unnoticed.
 const NOTICED: Duration = Duration::from_secs(1);
-/// The same, if the server of NATS that leads the stream dies at the same time; and on a busy machine.
-const NOTICED_LATE: Duration = Duration::from_secs(6);
+/// The same, if the server of NATS that leads the stream dies at the same time: NATS takes 4 to 9 s to elect another one; and
+/// on a busy machine.
+const NOTICED_LATE: Duration = Duration::from_secs(10);
 
 fn of_cluster(nats: &NatsCluster, setup: Setup) -> Setup {
     setup
@@ -115,10 +116,8 @@ async fn any_server_of_a_cluster_can_die() {
     let context = nats.context().await;
     let bucket = context.get_stream("OBJ_scanwatch_results_one").await.unwrap();
     assert_eq!(bucket.cached_info().config.num_replicas, NODES);
-    until(PATIENCE, "no message and no status is left in NATS", async || {
-        // An upload that was cut off may leave pieces in the bucket of its agent.
-        let left = stored_in(&context).await;
-        left.iter().all(|subject| subject.starts_with("$O.")).then_some(())
+    until(PATIENCE, "nothing is left in NATS", async || {
+        stored_in(&context).await.is_empty().then_some(())
     })
     .await;
 }

@@ -142,6 +142,37 @@ async fn a_result_that_nats_has_lost_is_made_again() {
     nothing_is_stored(&nats).await;
 }
 
+/// Breaks if what a cut upload or a lost attempt has stored stays in NATS for ever, or if what goes on is removed.
+#[tokio::test]
+async fn objects_that_no_report_names_are_removed() {
+    let nats = NatsServer::start();
+    let server = of_agents(&nats, Setup::new()).start().await;
+    let mut agent = TestAgent::new("one", &nats, WAITING);
+    join(&server, &mut [&mut agent]).await;
+    let job = server.submit("a").await;
+    is_scanned(&server, &job, 1).await;
+    let context = context(&nats).await;
+    let bucket = context.get_object_store("scanwatch_results_one").await.unwrap();
+    let put = async |name: String| {
+        bucket.put(name.as_str(), &mut &b"canary"[..]).await.unwrap();
+    };
+    put("no-such-job.0.1.result".to_owned()).await;
+    put(format!("{job}.0.1.result")).await;
+    let pieces = "$O.scanwatch_results_one.C.cut-upload";
+    context.publish(pieces, "half".into()).await.unwrap().await.unwrap();
+    eventually("what is left over is removed", async || {
+        let subjects = stored(&nats).await;
+        bucket.info("no-such-job.0.1.result").await.is_err()
+            && subjects.iter().all(|subject| subject != pieces)
+    })
+    .await;
+    // Of a scan that runs.
+    assert!(bucket.info(format!("{job}.0.1.result")).await.is_ok());
+    agent.release();
+    assert_eq!(is_final(&server, &job).await["status"], "completed");
+    nothing_is_stored(&nats).await;
+}
+
 /// Breaks if the number of a message in a deleted stream names a message of another repository in its successor.
 #[tokio::test]
 async fn a_stream_that_was_created_again_loses_no_message() {

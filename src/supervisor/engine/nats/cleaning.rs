@@ -183,7 +183,7 @@ pub(super) async fn remove_leftover(
 }
 
 /// Those repositories of which no attempt from this number on is to be continued.
-async fn not_needed(hub: &Hub, keys: Vec<(RepositoryKey, u64)>) -> Vec<RepositoryKey> {
+pub(super) async fn not_needed(hub: &Hub, keys: Vec<(RepositoryKey, u64)>) -> Vec<RepositoryKey> {
     if keys.is_empty() {
         return Vec::new();
     }

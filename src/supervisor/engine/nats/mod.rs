@@ -8,7 +8,7 @@
 //!
 //! From the bottom up: rules and data (`fence`, `roster`, `message`), the files (`files`), the operations on NATS
 //! (`session`, `objects`), what is shared (`hub`), one attempt (`attempt`), requests (`credentials`, `logs`), what is
-//! left over (`cleaning`), the checks of a session (`upkeep`), the connection over time (`service`).
+//! left over (`cleaning`, `orphans`), the checks of a session (`upkeep`), the connection over time (`service`).
 
 mod attempt;
 mod cleaning;
@@ -19,6 +19,7 @@ mod hub;
 mod logs;
 mod message;
 mod objects;
+mod orphans;
 mod roster;
 mod service;
 mod session;

@@ -9,8 +9,10 @@
 
 use super::{
     hub::Hub,
+    orphans::Orphans,
     session::{NatsError, Session},
 };
+use crate::wire::names::AgentName;
 use std::{
     sync::{
         Arc,
@@ -28,6 +30,8 @@ const CHECKS_WITHOUT_PROGRESS: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Every how many checks it is tested that NATS stores something.
 const CHECKS_OF_STORE: u32 = 3;
+/// Every how many checks it is looked up what is left over in the buckets of agents.
+const CHECKS_OF_ORPHANS: u32 = 2;
 /// How many buckets of agents are looked up in one check.
 const BUCKETS_AT_ONCE: usize = 10;
 
@@ -72,13 +76,21 @@ impl Progress {
 pub(super) async fn check(hub: &Arc<Hub>, session: &Session, seen: &Seen) -> String {
     let (mut statuses, mut heartbeats) = (Progress::default(), Progress::default());
     let mut failing: Option<Instant> = None;
-    let (mut count, mut next_bucket) = (0u32, 0);
+    let mut orphans = Orphans::default();
+    let (mut count, mut next_bucket, mut next_orphans) = (0u32, 0, 0);
     loop {
         sleep(EVERY).await;
         count = count.wrapping_add(1);
         let checked = async {
             let streams = session.check_streams().await?;
-            create_missing_buckets(hub, session, &mut next_bucket).await?;
+            for agent in some_agents(hub, &mut next_bucket) {
+                session.create_results(&agent).await?;
+            }
+            if count.is_multiple_of(CHECKS_OF_ORPHANS) {
+                for agent in some_agents(hub, &mut next_orphans) {
+                    orphans.remove(hub, session, &agent).await?;
+                }
+            }
             Ok::<_, NatsError>(streams)
         };
         match checked.await {
@@ -109,18 +121,14 @@ pub(super) async fn check(hub: &Arc<Hub>, session: &Session, seen: &Seen) -> Str
     }
 }
 
-/// Creates the buckets of agents that are missing, a few in each check.
-async fn create_missing_buckets(
-    hub: &Hub,
-    session: &Session,
-    next: &mut usize,
-) -> Result<(), NatsError> {
-    let enrolled: Vec<_> = hub.roster().enrolled().keys().cloned().collect();
-    for _ in 0..enrolled.len().min(BUCKETS_AT_ONCE) {
-        *next = (*next + 1) % enrolled.len();
-        session.create_results(&enrolled[*next]).await?;
-    }
-    Ok(())
+/// A few of the enrolled agents, each time others.
+fn some_agents(hub: &Hub, next: &mut usize) -> Vec<AgentName> {
+    let roster = hub.roster();
+    let names = roster.enrolled();
+    let some: Vec<_> =
+        names.keys().cycle().skip(*next).take(names.len().min(BUCKETS_AT_ONCE)).cloned().collect();
+    *next = (*next + some.len()) % names.len().max(1);
+    some
 }
 
 #[cfg(test)]

@@ -9,9 +9,12 @@ use crate::wire::{names::AgentName, streams};
 use async_nats::jetstream::{
     ErrorCode,
     context::{ConsumerInfoErrorKind, GetStreamError, GetStreamErrorKind},
-    stream,
+    stream::{self, LastRawMessageErrorKind},
 };
 use bytes::Bytes;
+use futures_util::TryStreamExt;
+use serde_json::Value;
+use std::collections::HashSet;
 
 /// The key that is stored to find out whether NATS stores anything. It names no repository.
 const PROBE: &str = "probe";
@@ -23,7 +26,72 @@ pub(in super::super) struct LastRevisions {
     pub(in super::super) heartbeats: u64,
 }
 
+/// An object in the bucket of an agent, or pieces that belong to none.
+#[derive(Debug)]
+pub(in super::super) struct StoredObject {
+    pub(in super::super) subject: String,
+    /// The number of its last message.
+    pub(in super::super) sequence: u64,
+    /// `None` for pieces.
+    pub(in super::super) name: Option<String>,
+}
+
 impl Session {
+    /// What is in the bucket of an agent.
+    pub(in super::super) async fn objects(
+        &self,
+        agent: &AgentName,
+    ) -> Result<Vec<StoredObject>, NatsError> {
+        let bucket = self.names.results_bucket(agent);
+        let action = || format!("list the bucket {bucket}");
+        let stream = self.context.get_stream(format!("OBJ_{bucket}")).await;
+        let stream = stream.map_err(at(action()))?;
+        if stream.cached_info().state.messages == 0 {
+            return Ok(Vec::new());
+        }
+        let subjects = stream.info_with_subjects(">").await.map_err(at(action()))?;
+        let subjects: Vec<_> = subjects.try_collect().await.map_err(at(action()))?;
+        let (facts, pieces) = (format!("$O.{bucket}.M."), format!("$O.{bucket}.C."));
+        let (mut found, mut used) = (Vec::new(), HashSet::new());
+        // Objects first: pieces belong to one of them.
+        let (objects, others): (Vec<_>, Vec<_>) =
+            subjects.into_iter().map(|(subject, _)| subject).partition(|s| s.starts_with(&facts));
+        for subject in objects.into_iter().chain(others) {
+            let id = subject.strip_prefix(&pieces);
+            if id.is_some_and(|id| used.contains(id)) {
+                continue;
+            }
+            let last = match stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(last) => last,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => continue,
+                Err(error) => return Err(at(action())(error)),
+            };
+            let value: Value = serde_json::from_slice(&last.payload).unwrap_or_default();
+            let name = value["name"].as_str().filter(|_| id.is_none()).map(str::to_owned);
+            used.extend(value["nuid"].as_str().filter(|_| id.is_none()).map(str::to_owned));
+            if name.is_some() || id.is_some() {
+                found.push(StoredObject { subject, sequence: last.sequence, name });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes an object, or pieces that belong to none.
+    pub(in super::super) async fn remove_stored_object(
+        &self,
+        agent: &AgentName,
+        object: &StoredObject,
+    ) -> Result<(), NatsError> {
+        if let Some(name) = &object.name {
+            return self.remove_object(agent, name).await;
+        }
+        let action = || format!("remove pieces from the bucket of {agent}");
+        let bucket = self.names.results_bucket(agent);
+        let stream = self.context.get_stream_no_info(format!("OBJ_{bucket}")).await;
+        let stream = stream.map_err(at(action()))?;
+        stream.purge().filter(&object.subject).await.map(drop).map_err(at(action()))
+    }
+
     /// Creates the bucket of an agent's results unless it exists, and gives it the replicas of the settings.
     pub(in super::super) async fn create_results(
         &self,
