@@ -131,7 +131,9 @@ async fn every_bomb_ends_with_its_reason_within_its_memory_limit() {
     if !is_whole {
         setup = setup
             .set("limits.max_fetch_bytes", Scale::SUITE.fetch_bytes)
-            .set("limits.list_timeout_secs", Scale::SUITE.list_secs);
+            .set("limits.list_timeout_secs", Scale::SUITE.list_secs)
+            // On a busy machine, endless lists take longer to fill the memory of git.
+            .set("limits.connect_timeout_secs", 120);
     }
     let server = setup.start().await;
     let peaks = Peaks::watch();
