@@ -66,6 +66,7 @@ impl CleanUp {
         let mut sweeps = interval_at(Instant::now() + SWEEP_INTERVAL, SWEEP_INTERVAL);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = BTreeSet::new();
+        let mut retry_pause = SWEEP_INTERVAL;
         loop {
             tokio::select! {
                 _ = interval.tick() => {}
@@ -94,6 +95,13 @@ impl CleanUp {
             if clock_of_results.is_trusted(Utc::now(), sys::since_boot(), retention) {
                 self.clean_results(retention).await;
                 problems.extend(self.clean_archive(retention).await);
+            }
+            if problems.is_empty() {
+                retry_pause = SWEEP_INTERVAL;
+            } else {
+                // The next clean-up may be an hour away, and the problem be gone in a moment.
+                interval.reset_after(retry_pause.min(every));
+                retry_pause = (retry_pause * 2).min(every.max(SWEEP_INTERVAL));
             }
             self.archived.note_problem(problems.into_iter().next());
             seen = self.sweep(seen).await;

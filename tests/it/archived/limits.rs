@@ -7,12 +7,20 @@ use crate::support::{
     wait::eventually,
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, path::PathBuf};
 
 async fn reasons(server: &TestServer) -> Vec<String> {
     let health = server.get("/health").await.expect(200).json();
     let causes = health["causes"].as_array().unwrap();
     causes.iter().map(|cause| cause["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Puts a file in the place of the folder of archived results, so that nothing can be archived.
+fn put_in_the_way(server: &TestServer) -> PathBuf {
+    let path = server.setup().jobs().join(".results/blobs");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    files::write(&path, "no folder");
+    path
 }
 
 /// Fails if results are kept although the settings forbid it, or archived ones stay when the settings change.
@@ -38,9 +46,7 @@ async fn without_a_retention_time_nothing_is_archived_and_what_is_expires() {
 async fn a_job_that_cannot_be_archived_stays_until_it_can() {
     let (mut server, job) = finished_group(scanner(), 2).await;
     server.terminate().await;
-    let in_the_way = server.setup().jobs().join(".results/blobs");
-    fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
-    files::write(&in_the_way, "no folder");
+    let in_the_way = put_in_the_way(&server);
     start_with(&mut server, 0).await;
     eventually("the problem is reported", async || {
         reasons(&server).await.contains(&"archive".to_owned())
@@ -58,14 +64,32 @@ async fn a_job_that_cannot_be_archived_stays_until_it_can() {
     .await;
 }
 
+/// Fails if a problem of a clean-up lasts until the next regular one, which may be an hour away.
+#[tokio::test]
+async fn a_clean_up_that_failed_is_repeated_soon() {
+    let (mut server, job) = finished_group(scanner(), 2).await;
+    server.terminate().await;
+    server.set("jobs.cleanup_interval_secs", 3600);
+    let in_the_way = put_in_the_way(&server);
+    start_with(&mut server, 0).await;
+    eventually("the problem is reported", async || {
+        reasons(&server).await.contains(&"archive".to_owned())
+    })
+    .await;
+    fs::remove_file(&in_the_way).unwrap();
+    gone(&server, &job).await;
+    eventually("the problem is resolved", async || {
+        !reasons(&server).await.contains(&"archive".to_owned())
+    })
+    .await;
+}
+
 /// Fails if expired jobs that cannot be archived keep a full disk full.
 #[tokio::test]
 async fn a_full_disk_is_freed_even_if_a_job_cannot_be_archived() {
     let (mut server, job) = finished_group(scanner(), 2).await;
     server.terminate().await;
-    let in_the_way = server.setup().jobs().join(".results/blobs");
-    fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
-    files::write(&in_the_way, "no folder");
+    put_in_the_way(&server);
     server.set("jobs.min_free_bytes", 1_u64 << 50);
     start_with(&mut server, 0).await;
     gone(&server, &job).await;
