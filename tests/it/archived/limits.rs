@@ -69,7 +69,7 @@ async fn a_job_that_cannot_be_archived_stays_until_it_can() {
 async fn a_clean_up_that_failed_is_repeated_soon() {
     let (mut server, job) = finished_group(scanner(), 2).await;
     server.terminate().await;
-    server.set("jobs.cleanup_interval_secs", 3600);
+    server.set_variable("SCANWATCH_JOBS__CLEANUP_INTERVAL_SECS", 3600);
     let in_the_way = put_in_the_way(&server);
     start_with(&mut server, 0).await;
     eventually("the problem is reported", async || {
