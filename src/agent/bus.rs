@@ -3,12 +3,15 @@
 //! Input: names, values. Output: the same in the buckets, and acknowledgements. Invariants: every write and every
 //! acknowledgement is confirmed by NATS, or is an error.
 
-use crate::wire::{
-    connection::Connection,
-    heartbeat::Heartbeat,
-    names::{AgentName, Label, Names, RepositoryKey},
-    order::RemoteOrder,
-    status::{self, ObjectRef, StatusHeader},
+use crate::{
+    model::digest::hexadecimal,
+    wire::{
+        connection::Connection,
+        heartbeat::Heartbeat,
+        names::{AgentName, Label, Names, RepositoryKey},
+        order::RemoteOrder,
+        status::{self, ObjectRef, StatusHeader},
+    },
 };
 use async_nats::{
     HeaderMap,
@@ -18,7 +21,7 @@ use async_nats::{
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE};
-use std::{fmt, fmt::Write, path::Path, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 /// How long a write or an acknowledgement waits for its confirmation.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -253,7 +256,7 @@ impl Bus {
         let digest = digest.and_then(|digest| URL_SAFE.decode(digest).ok());
         let digest = digest.ok_or_else(|| BusError::at("store an object")("it has no digest"))?;
         let size = u64::try_from(info.size).unwrap_or(u64::MAX);
-        Ok(ObjectRef { name, size, sha256: hex(&digest) })
+        Ok(ObjectRef { name, size, sha256: hexadecimal(&digest) })
     }
 }
 
@@ -261,12 +264,4 @@ impl Bus {
 pub(super) fn is_put(headers: &HeaderMap) -> bool {
     headers.get("KV-Operation").is_none_or(|operation| operation.as_str() == "PUT")
         && headers.get("Nats-Marker-Reason").is_none()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
