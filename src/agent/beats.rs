@@ -142,7 +142,7 @@ impl Beats {
             if let Err(error) = self.beat().await {
                 // Without a connection, that is the cause, and it is logged.
                 if streak.fails(link.borrow().connected) {
-                    tracing::warn!(%error, "NATS does not store the heartbeats of this agent, so the server takes it for dead; trying again. Has NATS room in its store and a leader for its streams, and has this agent its permissions?");
+                    tracing::warn!(%error, "NATS does not store the heartbeats of this agent, so the server counts it as dead; retrying. Has NATS room in its store and a leader for its streams, and has this agent its permissions?");
                 } else {
                     tracing::debug!(%error, "no heartbeat");
                 }

@@ -98,8 +98,8 @@ impl From<ElementName> for String {
     }
 }
 
-/// How the work of an element ended, in the file that is written once: by its shim, or by the server once Slurm says
-/// that the job of the element is over.
+/// How the work of an element ended, in the file that is written once: by its shim, or by the server once Slurm reports
+/// that the job of the element has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndMark {
     pub schema: u32,

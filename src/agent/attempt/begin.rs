@@ -23,7 +23,7 @@ use crate::{
 use std::time::Duration;
 use tokio::{task::spawn_blocking, time::sleep};
 
-/// The maximum pause between two looks at earlier holders: by so much later their death is noticed.
+/// The maximum pause between two checks of earlier holders: their death is noticed so much later.
 const MOST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Attempt {

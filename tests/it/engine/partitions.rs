@@ -55,7 +55,7 @@ async fn cut_an_agent(line: Line) {
     nothing_is_stored(&nats).await;
 }
 
-/// Breaks if an agent that is cut off in any way keeps a scan that another one has, or if what it says late counts.
+/// Breaks if an agent that is cut off in any way keeps a scan that another one has, or if what it reports late counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_cut_off_in_any_way_loses_its_scan() {
     join_all(CUTS.map(cut_an_agent)).await;

@@ -120,7 +120,7 @@ async fn a_killed_shim_counts_as_an_interruption() {
     assert!(detail.contains("killed by signal 9 on node n"), "{detail}");
 }
 
-/// Breaks if a scan is given up because slurmctld is away, if submissions are refused meanwhile, or if nobody is told.
+/// Breaks if a scan is given up because slurmctld is away, if submissions are refused meanwhile, or if /health does not report it.
 #[tokio::test]
 async fn scans_go_on_while_slurmctld_is_away_and_submissions_wait() {
     let mut cluster = Cluster::start();

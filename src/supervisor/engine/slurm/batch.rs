@@ -41,7 +41,7 @@ pub(super) async fn submit(hub: Arc<Hub>, batch: Vec<Submission>) {
     let array = ArrayName::unique();
     let ready = if hub.may_submit() { prepare(&hub, &array, batch).await } else { Vec::new() };
     if ready.is_empty() {
-        // Who waits for an answer is told by the dropped sender that there is none yet.
+        // The dropped senders answer that nothing has been submitted yet.
         return;
     }
     hub.follow(ready.iter().map(|(submitted, _)| submitted.name.clone()));

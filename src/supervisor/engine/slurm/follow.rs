@@ -198,7 +198,7 @@ impl Follower {
         Ok(None)
     }
 
-    /// The job of the attempt is over for this cause, or lost.
+    /// The job of the attempt has ended for this cause, or is lost.
     async fn conclude(
         &mut self,
         (cause, death): (ElementEnd, String),
