@@ -12,8 +12,10 @@ use crate::support::{
     nats_cluster::{NODES, NatsCluster},
     rounds::rounds,
     server::{Setup, is_final},
-    wait::{eventually, until, within},
+    wait::{PATIENCE, eventually, until, within},
 };
+use async_nats::jetstream::Context;
+use futures_util::TryStreamExt;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
@@ -79,6 +81,14 @@ fn note_final(
             known.insert(index, status);
         }
     }
+}
+
+/// Whether NATS holds nothing of any attempt. `None` while it elects leaders.
+async fn is_clean(jetstream: &Context) -> Option<bool> {
+    let status = jetstream.get_key_value("scanwatch_status").await.ok()?;
+    let keys: Vec<String> = status.keys().await.ok()?.try_collect().await.ok()?;
+    let attempts = jetstream.get_stream("SCANWATCH_ATTEMPTS").await.ok()?;
+    Some(keys.is_empty() && attempts.cached_info().state.messages == 0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,14 +180,7 @@ async fn every_repository_is_final_once_whatever_is_killed() {
     eprintln!("repositories by attempts: {attempts:?}");
     // Nothing is left in NATS, and nothing runs.
     let jetstream = nats.context().await;
-    let status = jetstream.get_key_value("scanwatch_status").await.unwrap();
-    eventually("NATS is clean", async || {
-        use futures_util::TryStreamExt;
-        let stream = jetstream.get_stream("SCANWATCH_ATTEMPTS").await.unwrap();
-        let keys: Vec<String> = status.keys().await.unwrap().try_collect().await.unwrap();
-        stream.get_info().await.unwrap().state.messages == 0 && keys.is_empty()
-    })
-    .await;
+    within(PATIENCE * 2, "NATS is clean", async || is_clean(&jetstream).await == Some(true)).await;
     eventually("no scan is left", async || agents.iter().all(|agent| agent.scans().is_empty()))
         .await;
 }

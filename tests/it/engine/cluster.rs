@@ -114,7 +114,8 @@ async fn any_server_of_a_cluster_can_die() {
         assert_eq!(files::json(&result).unwrap()["of_attempt"], status["attempt"], "{index}");
     }
     let context = nats.context().await;
-    let bucket = context.get_stream("OBJ_scanwatch_results_one").await.unwrap();
+    let name = "OBJ_scanwatch_results_one";
+    let bucket = until(PATIENCE, "a leader", async || context.get_stream(name).await.ok()).await;
     assert_eq!(bucket.cached_info().config.num_replicas, NODES);
     until(PATIENCE, "nothing is left in NATS", async || {
         stored_in(&context).await.is_empty().then_some(())

@@ -124,17 +124,22 @@ async fn stored(nats: &NatsServer) -> Vec<String> {
 }
 
 async fn stored_in(context: &jetstream::Context) -> Vec<String> {
-    let names: Vec<String> = context.stream_names().try_collect().await.unwrap();
+    // A cluster does not answer while it elects leaders.
+    until(PATIENCE, "NATS lists what it stores", async || try_stored_in(context).await).await
+}
+
+async fn try_stored_in(context: &jetstream::Context) -> Option<Vec<String>> {
+    let names: Vec<String> = context.stream_names().try_collect().await.ok()?;
     let mut found = Vec::new();
     for name in names {
         if name.ends_with("_ATTEMPTS") || name.contains("_status") || name.starts_with("OBJ_") {
-            let stream = context.get_stream(&name).await.unwrap();
-            let info = stream.info_with_subjects(">").await.unwrap();
-            let subjects: Vec<_> = info.try_collect().await.unwrap();
+            let stream = context.get_stream(&name).await.ok()?;
+            let info = stream.info_with_subjects(">").await.ok()?;
+            let subjects: Vec<_> = info.try_collect().await.ok()?;
             found.extend(subjects.into_iter().map(|(subject, _)| subject));
         }
     }
-    found
+    Some(found)
 }
 
 /// Waits until nothing of any scan is left in NATS.

@@ -61,9 +61,21 @@ export async function accessible(page, what) {
   }
 }
 
+/** Starts the browser. Chromium sometimes crashes while it starts, before it has seen anything of the page. */
+async function launch() {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] });
+    } catch (error) {
+      if (attempt === 3 || !/signal=SIG(SEGV|TRAP|ABRT|BUS|ILL)/.test(error.message)) throw error;
+      console.error(`the browser crashed at its start: ${error.message.split("\n")[0]}`);
+    }
+  }
+}
+
 /** Plays one scenario; exits with 1 if it fails, or if anything went wrong on a page. */
 export async function play(scenarios) {
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] });
+  const browser = await launch();
   let code = 0;
   try {
     await scenarios[name](browser);
