@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
+#[path = "services/mod.rs"]
+mod services;
 #[path = "../tests/it/support/mod.rs"]
 #[expect(
     dead_code,
@@ -44,7 +46,7 @@ fn main() -> Outcome<()> {
     let forge = Forge::start();
     let count = number_of("REPOSITORIES", REPOSITORIES)?;
     let rounds = number_of("ROUNDS", ROUNDS)?;
-    let urls: Vec<String> = (0..count).map(|number| add(&forge, number)).collect();
+    let urls: Vec<String> = (0..count).map(|number| services::add(&forge, number)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(&forge, &urls, rounds))
 }
@@ -52,32 +54,6 @@ fn main() -> Outcome<()> {
 /// The number in an environment variable.
 fn number_of(variable: &str, default: usize) -> Outcome<usize> {
     std::env::var(variable).map_or(Ok(default), |text| Ok(text.parse()?))
-}
-
-/// Adds a small service with a few manifests among its sources; returns its URL.
-fn add(forge: &Forge, number: usize) -> String {
-    let path = format!("acme/service-{number}");
-    let package = format!(
-        r#"{{"name": "service-{number}", "dependencies": {{"express": "4.18.{number}", "pg": "^8"}}}}"#
-    );
-    let readme = format!("# Service {number}\n").repeat(60);
-    let source = format!("def work_{number}(value):\n    return value + {number}\n").repeat(40);
-    let repository = forge.add_repository(
-        &path,
-        &[
-            ("README.md", readme.as_bytes()),
-            ("package.json", package.as_bytes()),
-            ("api/requirements.txt", b"flask==3.0.0\nattrs==23.1.0\nrequests>=2\n"),
-            ("api/main.py", source.as_bytes()),
-            ("api/work/first.py", format!("# first\n{source}").as_bytes()),
-            ("api/work/second.py", format!("# second\n{source}").as_bytes()),
-            ("Dockerfile", b"FROM python:3.12-slim\nCOPY api /api\n"),
-            (".gitlab-ci.yml", b"test:\n  image: python:3.12\n  script: [pytest]\n"),
-        ],
-    );
-    repository.allow_filters();
-    forge.listing().add(&path);
-    forge.url(&path)
 }
 
 async fn measure(forge: &Forge, urls: &[String], rounds: usize) -> Outcome<()> {

@@ -42,6 +42,15 @@ pub fn write(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), Sto
     if kept.exists() { keep(job, index, record) } else { Ok(()) }
 }
 
+/// Claims an attempt, with a second record of it.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn write_both(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
+    atomic::replace_json(job.staging(), &job.attempt(index), record, Durability::Flushed)?;
+    keep(job, index, record)
+}
+
 /// Keeps a second record of an attempt where a sandboxed scanner cannot write. A power cut may lose
 /// the newest one, which the other file still has, but never tears one.
 pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {

@@ -23,6 +23,10 @@ const HEARTBEATS_EXPIRE_AFTER: u32 = 4;
 /// The minimum of that time.
 const LEAST_HEARTBEAT_AGE: Duration = Duration::from_mins(1);
 
+/// How many requests for an attempt may wait with a label: one for each free slot of all its agents. NATS refuses the 513th
+/// by default.
+const MOST_WAITING: i64 = 1_000_000;
+
 /// The stream of attempts.
 pub fn attempts(names: &Names, replicas: usize) -> stream::Config {
     stream::Config {
@@ -55,6 +59,7 @@ pub fn consumer(
         max_deliver: i64::try_from(max_deliver).unwrap_or(i64::MAX),
         // As many attempts run as the agents have slots.
         max_ack_pending: -1,
+        max_waiting: MOST_WAITING,
         ..pull::Config::default()
     }
 }

@@ -16,7 +16,10 @@ use crate::{
     },
 };
 use std::{path::Path, time::Duration};
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::{block_in_place, spawn_blocking},
+    time::sleep,
+};
 
 /// The minimum pause between two statuses of an attempt: the newest one is sent.
 const STATUS_PAUSE: Duration = Duration::from_millis(100);
@@ -82,10 +85,10 @@ impl Attempt {
                     () = sleep(REREAD) => {}
                 }
             }
-            let path = status.to_owned();
             let most = u64::try_from(MAX_STATUS_BYTES).unwrap_or(u64::MAX);
-            let read = spawn_blocking(move || read::whole(&path, most).ok()).await;
-            let Ok(Some((bytes, signature))) = read else { continue };
+            // Another thread for each status would wait twice for a processor.
+            let read = block_in_place(|| read::whole(status, most));
+            let Ok((bytes, signature)) = read else { continue };
             if last == Some(signature) || self.entry().lost.is_cancelled() {
                 continue;
             }

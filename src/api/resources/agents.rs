@@ -38,6 +38,9 @@ const AGENTS: Template<0> = Template::new("/agents", []);
 const AGENT: Template<1> = Template::new("/agents/{name}", [NAME]);
 const NOT_FOUND: ApiError = ApiError::Absent("Agent not found");
 
+/// The maximum number of agents in `/health`.
+const AGENTS_IN_HEALTH: usize = 20;
+
 /// The names of the engines.
 const KINDS: [&str; 3] =
     [EngineKind::Local.as_str(), EngineKind::Nats.as_str(), EngineKind::Slurm.as_str()];
@@ -61,8 +64,10 @@ pub(super) struct EngineDocument {
     problem: Option<String>,
     /// Why no agent, or no cluster, takes scans, if none does.
     waiting_reason: Option<String>,
-    /// The agents that are enrolled or were heard, by name.
+    /// The agents that are enrolled or were heard, by name. In `/health` at most 20, those that take no scans first.
     agents: Vec<AgentRow>,
+    /// How many agents there are.
+    agents_total: usize,
 }
 
 /// An agent.
@@ -169,14 +174,24 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 impl EngineDocument {
-    pub(super) fn of(state: EngineState) -> Self {
+    fn of(state: EngineState) -> Self {
         Self {
             waiting_reason: state.waiting_reason(),
+            agents_total: state.agents.len(),
             kind: state.kind.as_str(),
             connected: state.connected,
             problem: state.problem,
             agents: state.agents.into_iter().map(AgentRow::of).collect(),
         }
+    }
+
+    /// The document with few agents, however many there are: those that take no scans first.
+    pub(super) fn of_health(mut state: EngineState) -> Self {
+        // Stable: by name among each other.
+        state.agents.sort_by_key(|agent| agent.phase == AgentPhase::Active);
+        let mut document = Self::of(state);
+        document.agents.truncate(AGENTS_IN_HEALTH);
+        document
     }
 }
 

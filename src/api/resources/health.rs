@@ -213,7 +213,7 @@ async fn health(api: &Api, user: &User) -> Response {
             hosts: limits.hosts.into_iter().map(HostLimit::from).collect(),
             finished_per_minute: api.supervisor.scan_metrics().finished_per_minute(),
         },
-        engine: EngineDocument::of(api.supervisor.agents().state()),
+        engine: EngineDocument::of_health(api.supervisor.agents().state()),
         jobs: api.live.len(),
         streams: api.open_streams(),
         watch: Watch {

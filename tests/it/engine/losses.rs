@@ -120,6 +120,16 @@ async fn a_watch_that_ends_in_silence_costs_nothing() {
 /// Breaks if a repository fails, or completes without its result, because NATS has lost the result.
 #[tokio::test]
 async fn a_result_that_nats_has_lost_is_made_again() {
+    is_made_again(">").await;
+}
+
+/// Breaks if a scan never ends of whose result NATS has lost the content alone.
+#[tokio::test]
+async fn a_result_without_its_content_is_made_again() {
+    is_made_again("$O.scanwatch_results_one.C.>").await;
+}
+
+async fn is_made_again(lost: &str) {
     let nats = NatsServer::start();
     let mut server = of_agents(&nats, Setup::new()).start().await;
     let mut agent = TestAgent::new("one", &nats, WAITING);
@@ -134,10 +144,14 @@ async fn a_result_that_nats_has_lost_is_made_again() {
         stream.cached_info().state.messages == 0
     })
     .await;
-    context.get_stream(RESULTS).await.unwrap().purge().await.unwrap();
+    context.get_stream(RESULTS).await.unwrap().purge().filter(lost).await.unwrap();
     server.restart().await;
-    let last = is_final(&server, &job).await;
-    assert_eq!((&last["status"], &last["attempt"]), (&json!("completed"), &json!(2)), "{last:#}");
+    let status = is_final(&server, &job).await;
+    assert_eq!(
+        (&status["status"], &status["attempt"]),
+        (&json!("completed"), &json!(2)),
+        "{status:#}"
+    );
     assert!(server.job_folder(&job).join("results/repo_0.json").exists());
     nothing_is_stored(&nats).await;
 }

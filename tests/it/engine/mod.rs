@@ -10,6 +10,7 @@ mod losses;
 mod moves;
 mod partitions;
 mod scans;
+mod simulated;
 mod starts;
 
 use crate::support::{

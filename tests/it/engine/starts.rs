@@ -103,3 +103,34 @@ async fn a_nats_that_is_too_old_is_named() {
     let job = server.submit("a").await;
     assert_eq!(is_final(&server, &job).await["status"], "completed");
 }
+
+/// Breaks if a server cannot use a consumer that an earlier version has created, which admits fewer requests: NATS refuses
+/// to change their number.
+#[tokio::test]
+async fn a_consumer_of_an_earlier_version_is_used_as_it_is() {
+    let nats = NatsServer::start();
+    let mut server = of_agents(&nats, Setup::new()).start().await;
+    let context = context(&nats).await;
+    eventually("the consumer is created", async || {
+        let stream = context.get_stream("SCANWATCH_ATTEMPTS").await;
+        stream.is_ok() && stream.unwrap().consumer_info("agents_default").await.is_ok()
+    })
+    .await;
+    server.kill9().await;
+    let stream = context.get_stream("SCANWATCH_ATTEMPTS").await.unwrap();
+    let mut config = stream.consumer_info("agents_default").await.unwrap().config;
+    assert_eq!(config.max_waiting, 1_000_000);
+    stream.delete_consumer("agents_default").await.unwrap();
+    config.max_waiting = 512;
+    let config: jetstream::consumer::pull::Config =
+        jetstream::consumer::FromConsumer::try_from_consumer_config(config).unwrap();
+    stream.create_consumer(config).await.unwrap();
+    server.restart().await;
+    let mut agent = TestAgent::new("one", &nats, WAITING);
+    agent.release();
+    join(&server, &mut [&mut agent]).await;
+    let job = server.submit("a").await;
+    assert_eq!(is_final(&server, &job).await["status"], "completed");
+    let known = stream.consumer_info("agents_default").await.unwrap();
+    assert_eq!(known.config.max_waiting, 512);
+}

@@ -131,7 +131,7 @@ impl TestAgent {
     fn command(&self) -> std::process::Command {
         let settings = self.folder().join("settings.toml");
         files::write(&settings, &self.settings);
-        let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+        let mut command = program(super::binary());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

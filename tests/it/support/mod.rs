@@ -35,6 +35,10 @@ pub(crate) mod rounds;
 pub(crate) mod s3;
 pub(crate) mod sampler;
 pub(crate) mod server;
+#[cfg(feature = "nats")]
+pub(crate) mod simulated_agents;
+#[cfg(feature = "nats")]
+pub(crate) mod simulation;
 pub(crate) mod slurm;
 pub(crate) mod sse;
 pub(crate) mod terminal;
@@ -45,3 +49,8 @@ pub(crate) mod trap;
 pub(crate) mod urls;
 pub(crate) mod wait;
 pub(crate) mod ws;
+
+/// The program under test; `SCANWATCH_BINARY` names another build of it, for measurements.
+pub(crate) fn binary() -> String {
+    std::env::var("SCANWATCH_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_scanwatch").to_owned())
+}

@@ -135,6 +135,11 @@ impl NatsServer {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
     /// Its port, which stays the same.
     pub(crate) fn port(&self) -> u16 {
         self.port

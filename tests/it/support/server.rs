@@ -362,7 +362,8 @@ impl Setup {
             options.create(true).append(true).open(path).expect("a log can be opened")
         };
         let mut words: Vec<_> = self.launcher.iter().map(String::as_str).collect();
-        words.push(env!("CARGO_BIN_EXE_scanwatch"));
+        let binary = super::binary();
+        words.push(&binary);
         let mut command = program(words[0]);
         command.args(&words[1..]);
         if self.own_group {

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     model::attempt::{AttemptRecord, OrderReason, RemoteAttempt, UnwrittenEnd},
+    pool::Pool,
     store::{StoreError, chain},
     supervisor::shim_exit::{Cause, Killed, ProcessTree, ShimExit},
     wire::{
@@ -210,7 +211,7 @@ impl Follower {
         let (repository, record) = (self.repository.clone(), self.record.clone());
         let report = Arc::clone(report);
         let write = move || repository.write_progress(&record, report.header.kind, &report.bytes);
-        self.on_disk(write).await?;
+        self.on(&self.hub.progress, write).await?;
         Ok(None)
     }
 
@@ -281,7 +282,15 @@ impl Follower {
         &self,
         work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), String> {
-        match self.hub.pool.run(work).await {
+        self.on(&self.hub.pool, work).await
+    }
+
+    async fn on(
+        &self,
+        pool: &Pool,
+        work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), String> {
+        match pool.run(work).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(chain(&error)),
             Err(lost) => Err(chain(&lost)),

@@ -7,8 +7,9 @@
 //! Invariants: nothing is removed whose job could not be read yet; an order stays long enough to be seen.
 
 use super::{
+    error::NatsError,
     hub::{Hub, Leftover, read_status},
-    session::{NatsError, Session, StoredMessage},
+    session::{Session, StoredMessage},
 };
 use crate::{
     config::EngineKind,
@@ -62,21 +63,21 @@ impl Unclaimed {
         self.orders.insert(key.token(), Instant::now());
     }
 
-    /// Removes what nobody needs.
+    /// Removes what nobody needs. Returns what is still to be removed.
     pub(super) async fn clean(
         &mut self,
         hub: &Arc<Hub>,
         session: &Session,
-    ) -> Result<(), NatsError> {
+    ) -> Result<Vec<Leftover>, NatsError> {
         self.return_claimed(hub, session).await?;
         if hub.setup.config.get().engine.kind == EngineKind::Nats
             && session.since.elapsed() < PATIENCE
         {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.clean_messages(hub, session).await?;
-        self.clean_statuses(hub, session).await?;
-        self.clean_orders(session).await
+        self.clean_orders(session).await?;
+        self.clean_statuses(hub, session).await
     }
 
     /// Statuses of attempts that are under way by now reach them.
@@ -108,26 +109,32 @@ impl Unclaimed {
         Ok(())
     }
 
-    async fn clean_statuses(&mut self, hub: &Hub, session: &Session) -> Result<(), NatsError> {
+    async fn clean_statuses(
+        &mut self,
+        hub: &Hub,
+        session: &Session,
+    ) -> Result<Vec<Leftover>, NatsError> {
+        let mut leftovers = Vec::new();
         let some = self.statuses.iter().take(AT_ONCE);
         let some = some.map(|((key, _), (header, _))| (key.clone(), header.attempt)).collect();
         for key in not_needed(hub, some).await {
             let of_key: Vec<_> =
                 self.statuses.keys().filter(|(known, _)| *known == key).cloned().collect();
             for at in of_key {
-                let Some((header, revision)) = self.statuses.get(&at).cloned() else { continue };
-                if header.kind != Kind::Final
-                    && let Err(error) = self.end(session, &key, &header).await
+                let Some(status) = self.statuses.get(&at).cloned() else { continue };
+                if status.0.kind != Kind::Final
+                    && let Err(error) = self.end(session, &key, &status.0).await
                 {
                     // Room may come from what is removed here.
                     hub.note_refusal(&error.to_string());
                     continue;
                 }
-                session.remove_status(&key, (&header, revision)).await?;
                 self.statuses.remove(&at);
+                let (key, statuses) = (key.clone(), vec![status]);
+                leftovers.push(Leftover { key, statuses, message: None, has_order: false });
             }
         }
-        Ok(())
+        Ok(leftovers)
     }
 
     /// Orders an agent to end an attempt that no longer counts.

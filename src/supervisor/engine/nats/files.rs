@@ -52,9 +52,8 @@ impl Repository {
     /// # Errors
     /// If the disk refuses.
     pub(super) fn record(&self, record: &AttemptRecord) -> Result<(), StoreError> {
-        attempt::write(&self.folder, self.key.index, record)?;
-        // Only this record can mark an attempt as remote: no scanner can write it.
-        attempt::keep(&self.folder, self.key.index, record)
+        // Only the second record can mark an attempt as remote: no scanner can write it.
+        attempt::write_both(&self.folder, self.key.index, record)
     }
 
     /// Records an attempt that an agent has begun, and removes what earlier ones have left.
@@ -114,7 +113,8 @@ impl Repository {
             let limit = "[limits] max_result_bytes";
             problem = problem.or(read::problem_of_json(result.path(), max_result_bytes, limit));
             result.persist(&path).map_err(StoreError::at("write", &path))?;
-            atomic::flush(&path)?;
+            // Its content is durable already.
+            path.parent().map_or(Ok(()), atomic::flush_folder)?;
         }
         let Some(map) = raw_object(bytes) else { return Ok(()) };
         let mut value = self.own(record, map);

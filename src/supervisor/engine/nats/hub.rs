@@ -34,6 +34,8 @@ use tokio::sync::{Notify, watch};
 
 /// The threads for the files of attempts.
 const THREADS: usize = 16;
+/// The threads for statuses that are not final: they are not fsynced, and do not wait for those that are.
+const PROGRESS_THREADS: usize = 4;
 
 /// How long a refusal of NATS counts that is not noticed again.
 const REFUSALS_COUNT: Duration = Duration::from_secs(12);
@@ -67,6 +69,7 @@ pub(super) struct Hub {
     pub(super) names: Names,
     pub(super) engine: EngineConfig,
     pub(super) pool: Pool,
+    pub(super) progress: Pool,
     pub(super) agent_files: AgentFiles,
     roster: Mutex<Roster>,
     entries: Mutex<HashMap<RepositoryKey, Entry>>,
@@ -110,6 +113,7 @@ impl Hub {
             names,
             engine,
             pool: Pool::new("agents-files", THREADS),
+            progress: Pool::new("agents-progress", PROGRESS_THREADS),
             agent_files,
             roster: Mutex::new(roster),
             entries: Mutex::default(),

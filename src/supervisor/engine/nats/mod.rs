@@ -7,12 +7,15 @@
 //! (`fence`); what is removed from NATS is durable here; agents get no credentials but sealed ones, on request.
 //!
 //! From the bottom up: rules and data (`fence`, `roster`, `message`), the files (`files`), the operations on NATS
-//! (`session`, `objects`), what is shared (`hub`), one attempt (`attempt`), requests (`credentials`, `logs`), what is
-//! left over (`cleaning`, `orphans`), the checks of a session (`upkeep`), the connection over time (`service`).
+//! (`error`, `bucket`, `session`, `objects`), what is shared (`hub`), one attempt (`attempt`), requests (`credentials`,
+//! `logs`), what is left over (`cleaning`, `orphans`), the checks of a session (`upkeep`), the connection over time
+//! (`service`).
 
 mod attempt;
+mod bucket;
 mod cleaning;
 mod credentials;
+mod error;
 mod fence;
 mod files;
 mod hub;

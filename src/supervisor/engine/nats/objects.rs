@@ -5,26 +5,20 @@
 //! Invariants: no more is written than the report names, and no more than the limit; what differs in size or checksum
 //! is not used.
 
-use super::session::Session;
+use super::{error::NatsError, session::Session};
 use crate::{
     pool::Pool,
     wire::{names::AgentName, status::ObjectRef},
 };
+use bytes::Bytes;
 use ring::digest::{Context, SHA256};
 use std::{
     fmt::Write as _,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 use tempfile::NamedTempFile;
-use tokio::io::AsyncReadExt;
-
-/// The size of the pieces that are read at once.
-const PIECE: usize = 128 << 10;
-/// How long NATS may take for a piece.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A file that was fetched.
 #[derive(Debug)]
@@ -36,7 +30,7 @@ pub(super) enum FetchError {
     /// The object is not what the report names: fetching it again would not help.
     #[error("{0}")]
     Unusable(String),
-    /// NATS has lost it.
+    /// NATS has lost it, or a part of it.
     #[error("is missing in the bucket of its agent")]
     Missing,
     /// NATS does not answer.
@@ -75,46 +69,51 @@ pub(super) async fn fetch(
         let text = format!("has {} bytes; the limit is {limit}", object.size);
         return Err(FetchError::Unusable(text));
     }
-    let missing = |error: &dyn std::fmt::Display| FetchError::Nats(error.to_string());
-    let bucket = session.results(agent).await.map_err(|error| missing(&error))?;
-    let mut source = match bucket.get(&object.name).await {
-        Ok(source) => source,
-        Err(error)
-            if error.kind() == async_nats::jetstream::object_store::GetErrorKind::NotFound =>
-        {
-            return Err(FetchError::Missing);
-        }
-        Err(error) => return Err(missing(&error)),
-    };
-    let create = move || tempfile::Builder::new().prefix("fetched-").tempfile_in(staging);
-    let mut file = pool.run(create).await.map_err(io::Error::from)??;
+    let unusable = |why: &str| FetchError::Unusable(why.to_owned());
+    let away = |error: NatsError| FetchError::Nats(error.to_string());
+    let bucket = session.results(agent).await.map_err(away)?;
+    let facts = bucket.facts(&object.name).await.map_err(away)?.filter(|facts| !facts.deleted);
+    let facts = facts.ok_or(FetchError::Missing)?;
+    let mut file = None;
     let mut digest = Context::new(&SHA256);
-    let (mut size, mut piece) = (0u64, vec![0; PIECE]);
-    loop {
-        // The client waits for ever if the bucket is deleted meanwhile.
-        let read = tokio::time::timeout(PIECE_TIMEOUT, source.read(&mut piece)).await;
-        let count = read.map_err(|late| missing(&late))?.map_err(|error| missing(&error))?;
-        if count == 0 {
-            break;
-        }
-        size += count as u64;
+    let (mut size, mut position) = (0u64, 0);
+    for _ in 0..facts.chunks {
+        let piece = bucket.piece(&facts, position).await.map_err(away)?;
+        let piece = piece.filter(|piece| !piece.bytes.is_empty()).ok_or(FetchError::Missing)?;
+        position = piece.sequence;
+        size += piece.bytes.len() as u64;
         if size > object.size {
-            return Err(FetchError::Unusable("is larger than its report states".to_owned()));
+            return Err(unusable("is larger than its report states"));
         }
-        digest.update(&piece[..count]);
-        let bytes = piece[..count].to_vec();
-        let write = move || file.write_all(&bytes).map(|()| file);
-        file = pool.run(write).await.map_err(io::Error::from)??;
+        digest.update(&piece.bytes);
+        file = Some(write(file, piece.bytes, (pool, &staging)).await?);
     }
+    let file = match file {
+        Some(file) => file,
+        None => write(None, Bytes::new(), (pool, &staging)).await?,
+    };
     let mut found = String::new();
     for byte in digest.finish().as_ref() {
         // Writing to a `String` cannot fail.
         let _ = write!(found, "{byte:02x}");
     }
     if size != object.size || !found.eq_ignore_ascii_case(&object.sha256) {
-        return Err(FetchError::Unusable(
-            "is damaged: size or checksum differ from its report".to_owned(),
-        ));
+        return Err(unusable("is damaged: size or checksum differ from its report"));
     }
     Ok(Fetched(file))
+}
+
+/// Appends bytes to a temporary file, which is created with the first ones.
+async fn write(
+    file: Option<NamedTempFile>,
+    bytes: Bytes,
+    (pool, staging): (&Pool, &Path),
+) -> io::Result<NamedTempFile> {
+    let staging = staging.to_owned();
+    let write = move || {
+        let create = || tempfile::Builder::new().prefix("fetched-").tempfile_in(staging);
+        let mut file = file.map_or_else(create, Ok)?;
+        file.write_all(&bytes).map(|()| file)
+    };
+    pool.run(write).await.map_err(io::Error::from)?
 }

@@ -5,11 +5,7 @@
 //! Invariants: an object that a scan may still report stays; so does everything that has changed within the wait, because
 //! an upload may go on. Time is this server's own.
 
-use super::{
-    cleaning::not_needed,
-    hub::Hub,
-    session::{NatsError, Session},
-};
+use super::{cleaning::not_needed, error::NatsError, hub::Hub, session::Session};
 use crate::wire::names::{AgentName, RepositoryKey};
 use std::{
     collections::{HashMap, HashSet},

@@ -51,13 +51,16 @@ impl Roster {
         self.connected_at = at;
     }
 
-    /// Takes in a heartbeat.
-    pub(super) fn hear(&mut self, heartbeat: Heartbeat, at: Instant, is_fresh: bool) {
+    /// Takes in a heartbeat. Returns whether it changes the capacity.
+    pub(super) fn hear(&mut self, heartbeat: Heartbeat, at: Instant, is_fresh: bool) -> bool {
+        let name = heartbeat.agent.clone();
+        let before = self.slots(&name, at);
         let is_fresh = is_fresh
             || self.heard.get(&heartbeat.agent).is_some_and(|known| {
                 known.is_fresh && known.heartbeat.instance == heartbeat.instance
             });
-        self.heard.insert(heartbeat.agent.clone(), Heard { heartbeat, at, is_fresh });
+        self.heard.insert(name.clone(), Heard { heartbeat, at, is_fresh });
+        self.slots(&name, at) != before
     }
 
     /// NATS has removed the heartbeat of an agent that was silent for long.
@@ -113,17 +116,21 @@ impl Roster {
     /// The slots of the agents that take scans.
     pub(super) fn capacity(&self, now: Instant) -> Capacity {
         let mut capacity = Capacity::default();
-        for (name, heard) in &self.heard {
-            if self.phase(name, now) != AgentPhase::Active {
-                continue;
-            }
-            let slots = usize::try_from(heard.heartbeat.slots).unwrap_or(usize::MAX);
+        for name in self.heard.keys() {
+            let Some((slots, labels)) = self.slots(name, now) else { continue };
             capacity.total = capacity.total.saturating_add(slots);
-            for label in self.labels(name) {
+            for label in labels {
                 *capacity.by_label.entry(label.as_str().into()).or_default() += slots;
             }
         }
         capacity
+    }
+
+    /// The slots and labels of an agent, if it takes scans.
+    fn slots(&self, name: &AgentName, now: Instant) -> Option<(usize, Vec<String>)> {
+        let heard = self.heard.get(name)?;
+        let slots = usize::try_from(heard.heartbeat.slots).unwrap_or(usize::MAX);
+        (self.phase(name, now) == AgentPhase::Active).then(|| (slots, self.labels(name)))
     }
 
     /// The labels that an agent has and may have.
@@ -260,6 +267,30 @@ mod tests {
         roster.hear(later_version, later, true);
         assert_eq!(roster.capacity(later), Capacity::default());
         assert!(!roster.is_accepted(&"a".parse().unwrap()));
+    }
+
+    /// Breaks if every heartbeat of many agents has the capacity of all agents determined, or if a change is missed.
+    #[test]
+    fn only_heartbeats_that_change_slots_change_the_capacity() {
+        let now = Instant::now();
+        let mut roster = roster(&[("a", &[])]);
+        roster.set_connected(Some(now));
+        let usual = || heartbeat("a", 2, &["default"]);
+        assert!(roster.hear(usual(), now, true));
+        let later = now + ACK_WAIT / 3;
+        assert!(!roster.hear(usual(), later, true));
+        let running = vec![wire::heartbeat::Running {
+            key: RepositoryKey { job: "j".parse().unwrap(), index: 0 },
+            attempt: 1,
+        }];
+        assert!(!roster.hear(Heartbeat { running, ..usual() }, later, true));
+        assert!(roster.hear(heartbeat("a", 3, &["default"]), later, true));
+        assert!(roster.hear(heartbeat("a", 3, &["dmz"]), later, true));
+        assert!(roster.hear(Heartbeat { draining: true, ..usual() }, later, true));
+        // It was silent before.
+        roster.hear(usual(), later, true);
+        assert!(roster.hear(usual(), later + ACK_WAIT, true));
+        assert!(!roster.hear(heartbeat("stranger", 9, &["default"]), later, true));
     }
 
     /// Breaks if all agents count as lost after NATS itself was away.

@@ -9,8 +9,9 @@
 use super::{
     cleaning::{self, Unclaimed},
     credentials,
+    error::{NatsError, at},
     hub::{Hub, Leftover, Routed, read_status},
-    session::{NatsError, Session},
+    session::Session,
     upkeep::{self, Seen},
 };
 use crate::wire::{
@@ -20,9 +21,9 @@ use crate::wire::{
     status::{Kind, StatusHeader},
 };
 use async_nats::jetstream::kv::{Entry, Operation, Watch};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::try_join_all, stream::FuturesUnordered};
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,6 +38,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MOST_REMOVALS: usize = 32;
 /// How many attempts are remembered that have been ordered to end.
 const MOST_ENDED: usize = 10_000;
+/// How many buckets are created at once.
+const BUCKETS: usize = 16;
 /// How long the streams may take to be created.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -62,17 +65,22 @@ async fn session(hub: &Arc<Hub>, connection: &Connection) -> Result<(), String> 
     let open = Box::pin(Session::open(connection, &hub.names, &hub.engine));
     let open = timeout(OPEN_TIMEOUT, open).await.map_err(|_| "it does not answer".to_owned())?;
     let session = Arc::new(open.map_err(|error| error.to_string())?);
-    let running = Box::pin(Running::start(hub, session)).await;
+    let running = Box::pin(Running::start(hub, Arc::clone(&session))).await;
     let mut running = running.map_err(|error| error.to_string())?;
+    let heartbeats = session.watch(&session.agents).await.map_err(|error| error.to_string())?;
     let mut link = connection.link.clone();
     let connections = link.borrow_and_update().connections;
-    hub.set_session(Ok(Arc::clone(&running.session)));
+    hub.set_session(Ok(Arc::clone(&session)));
+    let seen = Arc::clone(&running.seen);
+    // Heartbeats do not wait for requests: no agent counts as silent because this server is busy.
+    let served = async {
+        tokio::select! { ended = listen(hub, heartbeats, &seen) => ended, ended = running.run() => ended }
+    };
     let lost = link.wait_for(|link| !link.connected || link.connections != connections);
-    let (checked, seen) = (Arc::clone(&running.session), Arc::clone(&running.seen));
     tokio::select! {
         _ = lost => Err("the connection is lost".to_owned()),
-        why = upkeep::check(hub, &checked, &seen) => Err(why),
-        ended = running.run() => match ended {
+        why = upkeep::check(hub, &session, &seen) => Err(why),
+        ended = served => match ended {
             Ok(()) => Err("a subscription has ended".to_owned()),
             Err(error) => Err(error.to_string()),
         },
@@ -87,7 +95,6 @@ struct Running<'a> {
     hub: &'a Arc<Hub>,
     session: Arc<Session>,
     statuses: Watch,
-    heartbeats: Watch,
     requests: async_nats::Subscriber,
     unclaimed: Unclaimed,
     seen: Arc<Seen>,
@@ -96,24 +103,24 @@ struct Running<'a> {
     /// What is being removed: on a slow line each removal takes seconds.
     removals: FuturesUnordered<Removal>,
     /// What waits to be removed.
-    leftovers: Vec<Leftover>,
+    leftovers: VecDeque<Leftover>,
 }
 
 impl<'a> Running<'a> {
     async fn start(hub: &'a Arc<Hub>, session: Arc<Session>) -> Result<Self, NatsError> {
         let enrolled: Vec<_> = hub.roster().enrolled().keys().cloned().collect();
-        for agent in &enrolled {
-            session.create_results(agent).await?;
+        for some in enrolled.chunks(BUCKETS) {
+            let created: Vec<_> = some.iter().map(|agent| session.create_results(agent)).collect();
+            try_join_all(created).await?;
         }
         Ok(Self {
             statuses: session.watch(&session.status).await?,
-            heartbeats: session.watch(&session.agents).await?,
             requests: session.credentials_requests().await?,
             unclaimed: Unclaimed::of(&session).await?,
             seen: Arc::default(),
             ended: HashSet::new(),
             removals: FuturesUnordered::new(),
-            leftovers: Vec::new(),
+            leftovers: VecDeque::new(),
             hub,
             session,
         })
@@ -123,22 +130,12 @@ impl<'a> Running<'a> {
     async fn run(&mut self) -> Result<(), NatsError> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heartbeats_are_fresh = false;
         let hub = Arc::clone(self.hub);
         loop {
             tokio::select! {
                 entry = self.statuses.next() => match entry {
                     Some(Ok(entry)) => self.status(entry).await?,
-                    Some(Err(error)) => return Err(super::session::at("watch the statuses")(error)),
-                    None => return Ok(()),
-                },
-                entry = self.heartbeats.next() => match entry {
-                    Some(Ok(entry)) => {
-                        let is_current = entry.seen_current;
-                        self.heartbeat(&entry, heartbeats_are_fresh);
-                        heartbeats_are_fresh = is_current;
-                    }
-                    Some(Err(error)) => return Err(super::session::at("watch the agents")(error)),
+                    Some(Err(error)) => return Err(at("watch the statuses")(error)),
                     None => return Ok(()),
                 },
                 request = self.requests.next() => match request {
@@ -149,7 +146,8 @@ impl<'a> Running<'a> {
                 Some(removed) = self.removals.next() => self.removed(removed)?,
                 _ = ticks.tick() => {
                     hub.publish_capacity();
-                    self.unclaimed.clean(self.hub, &self.session).await?;
+                    self.leftovers.extend(self.unclaimed.clean(&hub, &self.session).await?);
+                    self.remove_leftovers();
                 }
             }
         }
@@ -201,22 +199,6 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn heartbeat(&self, entry: &Entry, is_fresh: bool) {
-        Seen::note(&self.seen.heartbeats, entry.revision);
-        let Ok(name) = entry.key.parse() else { return };
-        if entry.operation == Operation::Put {
-            match Heartbeat::read(&entry.key, &entry.value) {
-                Ok(heartbeat) => self.hub.roster().hear(heartbeat, Instant::now(), is_fresh),
-                Err(error) => {
-                    tracing::warn!(agent = %name, %error, "a heartbeat is not usable and ignored");
-                }
-            }
-        } else {
-            self.hub.roster().forget(&name);
-        }
-        self.hub.publish_capacity();
-    }
-
     async fn request(&mut self, request: &async_nats::Message) {
         let agent = self.hub.names.agent_of_credentials(&request.subject);
         let (Some(agent), Some(reply)) = (agent, request.reply.clone()) else { return };
@@ -230,7 +212,7 @@ impl<'a> Running<'a> {
     fn remove_leftovers(&mut self) {
         self.leftovers.extend(self.hub.take_leftovers());
         while self.removals.len() < MOST_REMOVALS
-            && let Some(leftover) = self.leftovers.pop()
+            && let Some(leftover) = self.leftovers.pop_front()
         {
             let session = Arc::clone(&self.session);
             self.removals.push(Box::pin(async move {
@@ -262,6 +244,36 @@ impl Drop for Running<'_> {
         // The next session removes it.
         for leftover in self.leftovers.drain(..) {
             self.hub.leave(leftover);
+        }
+    }
+}
+
+/// Takes in heartbeats. Returns when their subscription has ended.
+async fn listen(hub: &Hub, mut heartbeats: Watch, seen: &Seen) -> Result<(), NatsError> {
+    let mut are_fresh = false;
+    while let Some(entry) = heartbeats.next().await {
+        let entry = entry.map_err(at("watch the agents"))?;
+        Seen::note(&seen.heartbeats, entry.revision);
+        if hear(hub, &entry, are_fresh) {
+            hub.publish_capacity();
+        }
+        are_fresh = entry.seen_current;
+    }
+    Ok(())
+}
+
+/// Takes in a heartbeat. Returns whether it changes the capacity.
+fn hear(hub: &Hub, entry: &Entry, is_fresh: bool) -> bool {
+    let Ok(name) = entry.key.parse() else { return false };
+    if entry.operation != Operation::Put {
+        hub.roster().forget(&name);
+        return true;
+    }
+    match Heartbeat::read(&entry.key, &entry.value) {
+        Ok(heartbeat) => hub.roster().hear(heartbeat, Instant::now(), is_fresh),
+        Err(error) => {
+            tracing::warn!(agent = %name, %error, "a heartbeat is not usable and ignored");
+            false
         }
     }
 }

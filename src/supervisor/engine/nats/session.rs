@@ -7,6 +7,10 @@
 
 mod upkeep;
 
+use super::{
+    bucket::Bucket,
+    error::{NatsError, at},
+};
 use crate::{
     config::EngineConfig,
     wire::{
@@ -16,7 +20,7 @@ use crate::{
         names::{AgentName, Label, Names, RepositoryKey},
         order::RemoteOrder,
         requests::{LogPiece, LogRequest},
-        status::StatusHeader,
+        status::{ObjectRef, StatusHeader},
         streams,
     },
 };
@@ -26,51 +30,19 @@ use async_nats::{
     jetstream::{
         self, Context,
         kv::{Operation, Store, Watch},
-        object_store::{InfoErrorKind, ObjectStore},
         stream::{LastRawMessageErrorKind, Stream},
     },
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use std::{
     collections::HashMap,
-    error::Error,
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 /// How long a request to `JetStream` may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why an operation failed, for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NatsError {
-    action: String,
-    cause: String,
-    is_permanent: bool,
-}
-
-impl NatsError {
-    /// Whether a stream or a consumer is missing, so that trying again does not help.
-    pub(super) fn is_permanent(&self) -> bool {
-        self.is_permanent
-    }
-}
-
-impl fmt::Display for NatsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}: {}", self.action, self.cause)
-    }
-}
-
-impl Error for NatsError {}
-
-/// Adds what failed to an error of the client.
-pub(super) fn at<E: Error>(action: impl Into<String>) -> impl FnOnce(E) -> NatsError {
-    let action = action.into();
-    move |error| NatsError { action, cause: error.to_string(), is_permanent: false }
-}
 
 /// A connection that can be used.
 #[derive(Debug, Clone)]
@@ -118,7 +90,11 @@ impl Session {
         let labels: Vec<Label> = engine.all_labels().flat_map(str::parse).collect();
         for label in &labels {
             // The server bounds the deliveries: NATS would keep a message silently that it delivers no more.
-            let config = streams::consumer(names, label, engine.ack_wait, u64::MAX);
+            let mut config = streams::consumer(names, label, engine.ack_wait, u64::MAX);
+            // NATS refuses to change this in a consumer that exists.
+            if let Ok(known) = stream.consumer_info(names.consumer(label)).await {
+                config.max_waiting = known.config.max_waiting;
+            }
             let action = format!("create the consumer {}", names.consumer(label));
             stream.create_consumer(config).await.map_err(at(action))?;
         }
@@ -312,9 +288,11 @@ impl Session {
     }
 
     /// The bucket of an agent's results.
-    pub(super) async fn results(&self, agent: &AgentName) -> Result<ObjectStore, NatsError> {
+    pub(super) async fn results(&self, agent: &AgentName) -> Result<Bucket, NatsError> {
         let name = self.names.results_bucket(agent);
-        self.context.get_object_store(&name).await.map_err(at(format!("open the bucket {name}")))
+        // Without a request: each operation finds out by itself whether it exists.
+        let stream = self.context.get_stream_no_info(format!("OBJ_{name}")).await;
+        Ok(Bucket::new(name.clone(), stream.map_err(at(format!("open the bucket {name}")))?))
     }
 
     /// Removes a status of an agent up to this revision, and the objects that it names.
@@ -324,32 +302,25 @@ impl Session {
         (header, revision): (&StatusHeader, u64),
     ) -> Result<(), NatsError> {
         // The objects first: without the status nobody would find them.
-        for object in header.objects() {
-            self.remove_object(&header.agent, &object.name).await?;
-        }
+        let remove = |object: &ObjectRef| self.remove_object(&header.agent, object.name.clone());
+        try_join_all(header.objects().map(remove).collect::<Vec<_>>()).await?;
         remove_key(&self.status, &key.status_key(&header.agent), revision).await
     }
 
-    /// Removes an object without a trace: the client would leave a marker for each.
-    async fn remove_object(&self, agent: &AgentName, name: &str) -> Result<(), NatsError> {
-        let action = || format!("remove the object {name}");
-        let stream = format!("OBJ_{}", self.names.results_bucket(agent));
-        let stream = match self.context.get_stream(&stream).await {
-            Ok(stream) => stream,
-            Err(error) if upkeep::is_missing(&error) => return Ok(()),
-            Err(error) => return Err(at(action())(error)),
-        };
+    /// Removes an object of an agent, if there is one.
+    async fn remove_object(&self, agent: &AgentName, name: String) -> Result<(), NatsError> {
         let bucket = self.results(agent).await?;
-        let info = match bucket.info(name).await {
-            Ok(info) => info,
-            Err(error) if error.kind() == InfoErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(at(action())(error)),
-        };
-        let bucket = self.names.results_bucket(agent);
-        let chunks = format!("$O.{bucket}.C.{}", info.nuid);
-        stream.purge().filter(chunks).await.map_err(at(action()))?;
-        let facts = format!("$O.{bucket}.M.{}", URL_SAFE.encode(name));
-        stream.purge().filter(facts).await.map(drop).map_err(at(action()))
+        let removed = bucket.remove(&name).await;
+        if removed.is_err() {
+            // The bucket of an agent that is no longer enrolled may be gone.
+            let stream = format!("OBJ_{}", self.names.results_bucket(agent));
+            if let Err(error) = self.context.get_stream(&stream).await
+                && upkeep::is_missing(&error)
+            {
+                return Ok(());
+            }
+        }
+        removed
     }
 
     /// Requests a piece of the log of a running attempt.

@@ -7,11 +7,7 @@
 //! Invariants: the client follows a stream that was deleted, or whose server died, for ever and in silence, so silence is
 //! never taken for the absence of changes; a slow answer alone ends nothing.
 
-use super::{
-    hub::Hub,
-    orphans::Orphans,
-    session::{NatsError, Session},
-};
+use super::{error::NatsError, hub::Hub, orphans::Orphans, session::Session};
 use crate::wire::names::AgentName;
 use std::{
     sync::{

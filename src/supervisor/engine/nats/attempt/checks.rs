@@ -9,10 +9,7 @@ use super::{Follower, LastOrder, TICK, Work};
 use crate::{
     model::attempt::OrderReason,
     supervisor::{
-        engine::nats::{
-            hub::read_status,
-            session::{NatsError, Session},
-        },
+        engine::nats::{error::NatsError, hub::read_status, session::Session},
         shim_exit::{Cause, Killed, ShimExit},
     },
     wire::order::{Reason, RemoteOrder},

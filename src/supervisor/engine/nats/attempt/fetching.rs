@@ -13,6 +13,7 @@ use crate::{
     },
     wire::status::{MAX_STATUS_OBJECT_BYTES, StatusHeader},
 };
+use futures_util::future::join_all;
 use std::io::{self, Read};
 
 impl Follower {
@@ -28,24 +29,30 @@ impl Follower {
         let mut files = FinalFiles::default();
         let mut large = None;
         let log_limit = config.scanner.log_max_bytes.saturating_mul(2).saturating_add(1 << 20);
-        for (object, limit) in [
+        let objects = [
             (&header.result, config.limits.max_result_bytes),
             (&header.log, log_limit),
             (&header.status, MAX_STATUS_OBJECT_BYTES),
-        ] {
+        ];
+        let (mut wanted, mut fetches) = (Vec::new(), Vec::new());
+        for (object, limit) in objects {
             let Some(object) = object else { continue };
             let to = (&self.hub.pool, staging.clone());
-            match objects::fetch(session, &header.agent, object, limit, to).await {
-                Ok(fetched) if object.name == self.key.result_object(header.attempt) => {
-                    files.result = Some(fetched);
+            wanted.push(object);
+            fetches.push(objects::fetch(session, &header.agent, object, limit, to));
+        }
+        for (object, fetched) in wanted.into_iter().zip(join_all(fetches).await) {
+            match fetched {
+                Ok(file) if object.name == self.key.result_object(header.attempt) => {
+                    files.result = Some(file);
                 }
-                Ok(fetched) if object.name == self.key.log_object(header.attempt) => {
-                    files.log = Some(fetched);
+                Ok(file) if object.name == self.key.log_object(header.attempt) => {
+                    files.log = Some(file);
                 }
-                Ok(fetched) => {
+                Ok(file) => {
                     let read = move || {
                         let mut bytes = Vec::new();
-                        fetched.reopen()?.read_to_end(&mut bytes)?;
+                        file.reopen()?.read_to_end(&mut bytes)?;
                         Ok::<_, io::Error>(bytes)
                     };
                     let bytes = self.hub.pool.run(read).await.map_err(io::Error::from);

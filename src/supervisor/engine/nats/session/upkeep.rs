@@ -4,8 +4,11 @@
 //!
 //! Invariants: only the lack of a stream or of a consumer is permanent; every other failure may be one of the moment.
 
-use super::{NatsError, Session, at};
-use crate::wire::{names::AgentName, streams};
+use super::Session;
+use crate::{
+    supervisor::engine::nats::error::{NatsError, at},
+    wire::{names::AgentName, streams},
+};
 use async_nats::jetstream::{
     ErrorCode,
     context::{ConsumerInfoErrorKind, GetStreamError, GetStreamErrorKind},
@@ -83,7 +86,7 @@ impl Session {
         object: &StoredObject,
     ) -> Result<(), NatsError> {
         if let Some(name) = &object.name {
-            return self.remove_object(agent, name).await;
+            return self.remove_object(agent, name.clone()).await;
         }
         let action = || format!("remove pieces from the bucket of {agent}");
         let bucket = self.names.results_bucket(agent);
@@ -126,21 +129,21 @@ impl Session {
             self.names.attempts_stream(),
         ] {
             let action = format!("find the stream {name}");
-            let stream = self.context.get_stream(&name).await.map_err(|error| NatsError {
-                is_permanent: is_missing(&error),
-                ..at(action)(error)
+            let stream = self.context.get_stream(&name).await.map_err(|error| {
+                let is_permanent = is_missing(&error);
+                at(action)(error).permanent(is_permanent)
             })?;
             last.push(stream.cached_info().state.last_sequence);
         }
         for label in &self.labels {
             let name = self.names.consumer(label);
             let action = format!("find the consumer {name}");
-            self.stream.consumer_info(&name).await.map_err(|error| NatsError {
-                is_permanent: matches!(
+            self.stream.consumer_info(&name).await.map_err(|error| {
+                let is_permanent = matches!(
                     error.kind(),
                     ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound
-                ),
-                ..at(action)(error)
+                );
+                at(action)(error).permanent(is_permanent)
             })?;
         }
         Ok(LastRevisions { statuses: last[0], heartbeats: last[1] })
