@@ -11,6 +11,7 @@ use super::{
     names,
     parts::Content,
     sealed,
+    threads::blocking,
 };
 use crate::{
     model::JobId,
@@ -20,7 +21,6 @@ use crate::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
     fs::{File, OpenOptions},
-    io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -72,7 +72,7 @@ impl Downloads {
         let mut attempt = 1;
         loop {
             let at = path.to_owned();
-            let file = self.blocking(move || new_file(&at)).await?;
+            let file = blocking(&self.pool, move || new_file(&at)).await?;
             let read = match self.bucket.download(&name, file, MOST_OF_RECORD).await {
                 Ok((file, _)) => self.open(file, path, &name).await,
                 Err(error) => Err(error),
@@ -91,7 +91,7 @@ impl Downloads {
         name: &str,
     ) -> Result<ArchiveReader, StorageError> {
         let (path, name) = (path.to_owned(), name.to_owned());
-        self.blocking(move || {
+        blocking(&self.pool, move || {
             let damaged = |cause: &str| StorageError::new(Kind::Damaged, "read", &name, cause);
             match sealed::is_whole(&mut file) {
                 Ok(true) => {}
@@ -118,27 +118,24 @@ impl Downloads {
         {
             self.file(id, JobPart::Plan, blob, &path).await?;
         }
-        let (master, returned) = self
-            .blocking(move || {
-                let master = reader.master().map_err(|error| unreadable(&error))?;
-                Ok((master, reader))
-            })
-            .await?;
+        let (master, returned) = blocking(&self.pool, move || {
+            let master = reader.master().map_err(|error| unreadable(&error))?;
+            Ok((master, reader))
+        })
+        .await?;
         seen(&header, Line::Master(&master.master))?;
         let mut reader = returned;
         loop {
-            let (portion, returned) = self
-                .blocking(move || {
-                    let mut portion = Vec::new();
-                    while portion.len() < PORTION
-                        && let Some(line) =
-                            reader.repository().map_err(|error| unreadable(&error))?
-                    {
-                        portion.push(line);
-                    }
-                    Ok((portion, reader))
-                })
-                .await?;
+            let (portion, returned) = blocking(&self.pool, move || {
+                let mut portion = Vec::new();
+                while portion.len() < PORTION
+                    && let Some(line) = reader.repository().map_err(|error| unreadable(&error))?
+                {
+                    portion.push(line);
+                }
+                Ok((portion, reader))
+            })
+            .await?;
             reader = returned;
             if portion.is_empty() {
                 return Ok(());
@@ -176,7 +173,7 @@ impl Downloads {
         let mut attempt = 1;
         loop {
             let at = path.to_owned();
-            let file = self.blocking(move || new_file(&at)).await?;
+            let file = blocking(&self.pool, move || new_file(&at)).await?;
             let outcome = match self.bucket.download(&name, file, blob.size()).await {
                 Ok((_, content)) if content == expected => return Ok(()),
                 Ok(_) => Err(StorageError::new(Kind::Damaged, "read", &name, "")),
@@ -189,16 +186,6 @@ impl Downloads {
                 other => return other,
             }
         }
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let done = self.pool.run(work).await;
-        done.map_err(|lost| {
-            StorageError::of_disk("do", "work for the archive")(io::Error::from(lost))
-        })?
     }
 }
 

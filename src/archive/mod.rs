@@ -47,6 +47,8 @@ mod shared;
 #[cfg(feature = "archive")]
 mod task;
 #[cfg(feature = "archive")]
+mod threads;
+#[cfg(feature = "archive")]
 mod upload;
 
 #[cfg(not(feature = "archive"))]

@@ -8,6 +8,7 @@ use super::{
     bucket::Bucket,
     error::{Kind, StorageError},
     fetches::Fetches,
+    threads,
 };
 use crate::{
     config::CurrentConfig,
@@ -19,7 +20,7 @@ use crate::{
 };
 use chrono::{TimeDelta, Utc};
 use std::{
-    fmt, io,
+    fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -122,10 +123,7 @@ impl Shared {
         &self,
         work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let done = self.pool.run(work).await;
-        done.map_err(|lost| {
-            StorageError::of_disk("do", "work for the archive")(io::Error::from(lost))
-        })?
+        threads::blocking(&self.pool, work).await
     }
 
     pub(super) fn documents(&self) -> Option<Arc<MakeDocument>> {

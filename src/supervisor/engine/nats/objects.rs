@@ -7,13 +7,13 @@
 
 use super::{error::NatsError, session::Session};
 use crate::{
+    model::digest::hexadecimal,
     pool::Pool,
     wire::{names::AgentName, status::ObjectRef},
 };
 use bytes::Bytes;
 use ring::digest::{Context, SHA256};
 use std::{
-    fmt::Write as _,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -45,7 +45,7 @@ impl Fetched {
         self.0.path()
     }
 
-    /// Opens the file once more, at its begin.
+    /// Opens the file once more, at its beginning.
     pub(super) fn reopen(&self) -> io::Result<File> {
         self.0.reopen()
     }
@@ -92,11 +92,7 @@ pub(super) async fn fetch(
         Some(file) => file,
         None => write(None, Bytes::new(), (pool, &staging)).await?,
     };
-    let mut found = String::new();
-    for byte in digest.finish().as_ref() {
-        // Writing to a `String` cannot fail.
-        let _ = write!(found, "{byte:02x}");
-    }
+    let found = hexadecimal(digest.finish().as_ref());
     if size != object.size || !found.eq_ignore_ascii_case(&object.sha256) {
         return Err(unusable("is damaged: size or checksum differ from its report"));
     }
