@@ -8,7 +8,10 @@ use crate::{
     archive::ObjectArchive,
     config::CurrentConfig,
     live::{ArchivedJobs, Live, LiveJob, Nudger, PackageIndexes, Plans, Results},
-    model::{JobId, time::Timestamp},
+    model::{
+        JobId,
+        time::{self, Timestamp},
+    },
     pool::Pool,
     store::{
         archive::ArchiveHeader,
@@ -22,7 +25,7 @@ use crate::{
     sys,
     webhooks::Webhooks,
 };
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -254,10 +257,7 @@ fn header(
     now: Timestamp,
 ) -> Option<ArchiveHeader> {
     let ended_at = ended_at?;
-    let expires_at = TimeDelta::from_std(results_retention)
-        .ok()
-        .and_then(|time| ended_at.checked_add_signed(time))
-        .unwrap_or(Timestamp::MAX_UTC);
+    let expires_at = time::later(ended_at, results_retention);
     let error = job.error_message();
     let times = [ended_at, expires_at];
     (expires_at > now).then(|| ArchiveHeader::of(&job.facts(), error.as_deref(), times, now))

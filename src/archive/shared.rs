@@ -13,12 +13,12 @@ use super::{
 use crate::{
     config::CurrentConfig,
     live::{Live, LiveJob},
-    model::time::Timestamp,
+    model::time::{self, Timestamp},
     pool::Pool,
     sbom::Document,
     store::{archive::Archive, layout::JobsDir, uploads::Uploads},
 };
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use std::{
     fmt,
     sync::{
@@ -134,7 +134,7 @@ impl Shared {
     pub(super) fn expiry(&self, ended: Timestamp) -> Timestamp {
         let config = self.program.get().map(|program| program.config.get());
         let kept = config.map(|config| config.jobs.results_retention).unwrap_or_default();
-        ended + TimeDelta::from_std(kept).unwrap_or(TimeDelta::days(36500))
+        time::later(ended, kept)
     }
 
     pub(super) fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {

@@ -4,8 +4,9 @@
 //! it is a number in another unit (milliseconds would be the year 58,000), from a clock that was
 //! never set, or a placeholder for "never", and would sort before or after all others for ever.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Number, Value};
+use std::time::Duration;
 
 /// An instant of the wall clock, in UTC.
 pub type Timestamp = DateTime<Utc>;
@@ -49,6 +50,13 @@ pub fn of_number(number: &Number) -> Option<Timestamp> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
     DateTime::from_timestamp_micros((seconds * 1e6).round() as i64).filter(is_sane)
+}
+
+/// The time a while after another one; at the latest the last valid one, so that it can be read again.
+pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+    let last = DateTime::from_timestamp_millis(TOO_LATE * 1000 - 1).unwrap_or(Timestamp::MAX_UTC);
+    let sum = TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by));
+    sum.map_or(last, |sum| sum.min(last))
 }
 
 fn is_sane(at: &Timestamp) -> bool {
@@ -136,5 +144,20 @@ mod tests {
         }
         check(&json!(0), Some("1970-01-01T00:00:00.000Z"));
         check(&json!("2099-12-31T23:59:59.999Z"), Some("2099-12-31T23:59:59.999Z"));
+    }
+
+    /// Breaks if a retention of many years gives a time that cannot be read, or panics.
+    #[test]
+    fn a_later_time_can_always_be_read() {
+        let at = of_text("2026-01-02T03:04:05.678Z").unwrap();
+        for (hours, expected) in [
+            (720, "2026-02-01T03:04:05.678Z"),
+            (1_000_000, "2099-12-31T23:59:59.999Z"),
+            (u64::MAX / 3600, "2099-12-31T23:59:59.999Z"),
+        ] {
+            let text = format(later(at, Duration::from_secs(hours * 3600)));
+            assert_eq!((text.as_str(), of_text(&text).is_some()), (expected, true));
+        }
+        assert_eq!(later(at, Duration::MAX), later(at, Duration::from_secs(u64::MAX)));
     }
 }

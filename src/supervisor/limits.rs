@@ -9,7 +9,10 @@ use super::{
     pressure::{Controller, Resource, Work},
     throttling::{Host, Throttling},
 };
-use crate::{model::time::Timestamp, sys::pressure::Pressure};
+use crate::{
+    model::time::{self, Timestamp},
+    sys::pressure::Pressure,
+};
 use chrono::Utc;
 use std::{
     collections::HashMap,
@@ -300,9 +303,7 @@ impl Limits {
                         .not_before
                         .checked_sub(elapsed)
                         .filter(|left| !left.is_zero())
-                        .and_then(|left| {
-                            wall.checked_add_signed(chrono::TimeDelta::from_std(left).ok()?)
-                        }),
+                        .map(|left| time::later(wall, left)),
                 })
                 .collect(),
         }

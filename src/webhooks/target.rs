@@ -186,9 +186,7 @@ impl Target {
             Verdict::Failed => match backoff::pause(delivery.attempts, random(), asked) {
                 Some(pause) => {
                     self.counters.retried.fetch_add(1, Relaxed);
-                    delivery.next_attempt_at = chrono::TimeDelta::from_std(pause)
-                        .ok()
-                        .and_then(|pause| Utc::now().checked_add_signed(pause));
+                    delivery.next_attempt_at = Some(time::later(Utc::now(), pause));
                     self.store_pending(&delivery);
                     self.queue().postpone(&id, now + pause);
                     tracing::debug!(

@@ -41,6 +41,19 @@ async fn without_a_retention_time_nothing_is_archived_and_what_is_expires() {
     server.get(&format!("/jobs/{next}/results")).await.expect(404);
 }
 
+/// Fails if results that are kept for more than a lifetime cannot be read any more.
+#[tokio::test]
+async fn results_can_be_kept_for_ever() {
+    let setup = scanner().set("jobs.results_retention_hours", 10_000_000_000_i64);
+    let (mut server, job) = finished_group(setup, 2).await;
+    expire(&mut server, &[&job]).await;
+    server.get(&format!("/jobs/{job}/results")).await.expect(200);
+    let list = server.get("/jobs?archived=true").await.expect(200).json();
+    assert_eq!(list["jobs"][0]["job_id"], job.as_str(), "{list:#}");
+    let log = server.setup().log();
+    assert!(!log.contains("cannot clean up"), "{log}");
+}
+
 /// Fails if a job that cannot be archived loses its files, if nobody learns why, or if it is not tried again.
 #[tokio::test]
 async fn a_job_that_cannot_be_archived_stays_until_it_can() {
