@@ -24,6 +24,9 @@ pub enum Value<'a> {
     Object(Members<'a>),
 }
 
+/// How many members the status file of a finished repository has, or fewer.
+const LIKELY_MEMBERS: usize = 32;
+
 /// The members of an object in file order. The last of several members with the same name counts.
 type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 
@@ -41,7 +44,12 @@ impl<'a> Fields<'a> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err("the file is empty".to_owned());
         }
-        match serde_json::from_slice(bytes) {
+        // The texts of valid UTF-8 are not checked one by one.
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => object(serde_json::Deserializer::from_str(text)),
+            Err(_) => object(serde_json::Deserializer::from_slice(bytes)),
+        };
+        match parsed {
             Ok(Value::Object(members)) => Ok(Self { members, warnings: Vec::new() }),
             Ok(other) => Err(format!("expected a JSON object, got {}", kind_of(&other))),
             Err(error) => Err(format!("not valid JSON: {error}")),
@@ -183,6 +191,15 @@ pub fn shortened(mut text: String) -> String {
     text
 }
 
+/// Parses a whole text, probably an object with as many members as a status file.
+fn object<'a, R: serde_json::de::Read<'a>>(
+    mut from: serde_json::Deserializer<R>,
+) -> serde_json::Result<Value<'a>> {
+    let value = from.deserialize_any(ValueVisitor { likely_members: LIKELY_MEMBERS })?;
+    from.end()?;
+    Ok(value)
+}
+
 /// Takes a member of an object.
 fn member<'a>(members: &mut Members<'a>, key: &str) -> Option<Value<'a>> {
     let at = members.iter().rposition(|(name, _)| name == key)?;
@@ -236,11 +253,13 @@ impl Value<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ValueVisitor)
+        from.deserialize_any(ValueVisitor { likely_members: 0 })
     }
 }
 
-struct ValueVisitor;
+struct ValueVisitor {
+    likely_members: usize,
+}
 
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value<'de>;
@@ -286,7 +305,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
-        let mut object = Vec::new();
+        let mut object = Vec::with_capacity(self.likely_members);
         while let Some(Name(name)) = members.next_key()? {
             object.push((name, members.next_value()?));
         }
@@ -299,7 +318,7 @@ struct Name<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match from.deserialize_str(ValueVisitor)? {
+        match from.deserialize_str(ValueVisitor { likely_members: 0 })? {
             Value::Text(name) => Ok(Self(name)),
             _ => Err(de::Error::custom("the name of a member is not text")),
         }
