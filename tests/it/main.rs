@@ -192,6 +192,8 @@ mod soak;
 #[cfg(test)]
 mod space;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod stopped_shims;
 #[cfg(test)]
 mod streaming;

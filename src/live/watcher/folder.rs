@@ -169,6 +169,11 @@ impl Folder {
         self.is_published() && self.still_since.elapsed() >= options.resync_interval
     }
 
+    /// Records that something in the folder changed at this time, if that is the newest change.
+    pub(super) fn note_change_at(&mut self, at: Instant) {
+        self.still_since = self.still_since.max(at);
+    }
+
     /// How many of the files cannot be parsed, so that they have to be read again.
     pub(super) fn broken_files(&self) -> usize {
         self.broken

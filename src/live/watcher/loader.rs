@@ -4,9 +4,10 @@
 //! their files, each as a message to the watcher's thread.
 //!
 //! Invariants: nothing is published here: the watcher's thread adds a job to the cache, unless it
-//! has read the job itself meanwhile. A folder that may still change is watched before it is read.
-//! The watcher's thread reads every file that cannot be parsed or has just been changed, and every
-//! job of a thread that could not be started or has failed.
+//! has read the job itself meanwhile. A folder that may still change is watched before it is read;
+//! that of a finished job is not watched, and if it changed recently, the watcher's thread compares
+//! it once more (`reader::recent`). The watcher's thread reads every file that cannot be parsed or
+//! has just been changed, and every job of a thread that could not be started or has failed.
 
 use super::{
     JOIN_TIMEOUT, Message, WatchOptions,
@@ -56,6 +57,8 @@ pub(super) struct Loaded {
 pub(super) enum LoadedFolder {
     /// The job is finished and quiet, and all its files are known.
     Idle(IdleFolder),
+    /// The same, except that a file changed recently, at this time. The folder has no watch.
+    Recent(IdleFolder, Instant),
     Other {
         /// The signature of the folder from before it was listed.
         listed: Signature,
@@ -157,7 +160,7 @@ impl Work {
             let next = self.left.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(id) = next else { break };
             // A job that cannot be read is left to the watcher's thread.
-            batch.extend(self.load(&root, id, &mut buffer));
+            batch.extend(self.load(&root, &id, &mut buffer));
             if batch.len() == BATCH {
                 self.send(&mut batch);
             }
@@ -170,50 +173,54 @@ impl Work {
         let _ = self.watcher.send(Message::Loaded(std::mem::take(batch)));
     }
 
-    fn load(&self, root: &OpenFolder, id: JobId, buffer: &mut Vec<u8>) -> io::Result<Loaded> {
+    fn load(&self, root: &OpenFolder, id: &JobId, buffer: &mut Vec<u8>) -> io::Result<Loaded> {
         let folder = root.folder(id.as_str())?;
-        let listed = folder.signature()?;
-        let mut reading = Reading {
-            folder,
-            begun: SystemTime::now(),
-            newest: listed.changed_at(),
-            contents: Vec::new(),
-            files: Vec::new(),
-            complete: true,
-        };
-        let mut watched = self.is_recent(reading.newest) && self.watch(&id);
-        // The master file is read first: a final state in it was written after those of the
-        // repositories.
-        reading.read(JobFile::Master, buffer);
-        if !watched && !reading.contents.first().is_some_and(FileContent::is_final) {
-            watched = self.watch(&id);
-        }
-        let mut indices = Vec::with_capacity(16);
-        reading.folder.list(|name| {
-            if let Some(JobFile::Repository(index)) = file_of(name.to_bytes()) {
-                indices.push(index);
+        let mut reading = Reading::begin(&folder, buffer)?;
+        if reading.is_final() {
+            reading.read_repositories(buffer)?;
+            let read = self.job_of(id, reading);
+            if let Some(folder) = self.finished(&read) {
+                return Ok(Loaded { job: read.job, folder });
             }
-        })?;
-        indices.sort_unstable();
-        for index in indices {
-            reading.read(JobFile::Repository(index), buffer);
         }
-        let Reading { newest, contents, files, complete, .. } = reading;
+        let watched = self.watch(id);
+        // Opened again: an open folder is listed once, and another may be in its place.
+        let folder = root.folder(id.as_str())?;
+        let mut reading = Reading::begin(&folder, buffer)?;
+        reading.read_repositories(buffer)?;
+        let ReadJob { job, listed, newest, files, complete } = self.job_of(id, reading);
+        let still_since = moment_of(newest);
+        let folder = LoadedFolder::Other { listed, files, complete, watched, still_since };
+        Ok(Loaded { job, folder })
+    }
+
+    fn job_of(&self, id: &JobId, reading: Reading<'_>) -> ReadJob {
+        let Reading { listed, newest, contents, files, complete, .. } = reading;
         // Every job of this program has a master file, which names its start.
         let is_named = contents.first().is_some_and(FileContent::names_start);
-        let folder_time = if is_named { None } else { folder_time(self.jobs.job(&id).path()) };
+        let folder_time = if is_named { None } else { folder_time(self.jobs.job(id).path()) };
         let index = Arc::clone(&self.job_index);
-        let job = Arc::new(LiveJob::of_files(id, index, folder_time, contents));
-        let folder = if complete && !watched && !self.is_recent(newest) && job.facts().is_over() {
-            // Packed by this thread, so that the next job is read into the memory that becomes
-            // free.
-            job.finalize_unpublished();
-            LoadedFolder::Idle(IdleFolder::new(Arc::clone(&job), listed, files))
+        let job = Arc::new(LiveJob::of_files(id.clone(), index, folder_time, contents));
+        ReadJob { job, listed, newest, files, complete }
+    }
+
+    /// The folder of a finished job; `None` if a watch is needed before it is read.
+    fn finished(&self, read: &ReadJob) -> Option<LoadedFolder> {
+        let (facts, is_recent) = (read.job.facts(), self.is_recent(read.newest));
+        // After a recent change, a repository without a final state may still get one.
+        let is_finished =
+            read.complete && facts.is_over() && (!is_recent || facts.summary.pending == 0);
+        if !is_finished {
+            return None;
+        }
+        // Packed by this thread, so that the next job is read into the memory that becomes free.
+        read.job.finalize_unpublished();
+        let idle = IdleFolder::new(Arc::clone(&read.job), read.listed, read.files.iter().copied());
+        Some(if is_recent {
+            LoadedFolder::Recent(idle, moment_of(read.newest))
         } else {
-            let still_since = moment_of(newest);
-            LoadedFolder::Other { listed, files, complete, watched, still_since }
-        };
-        Ok(Loaded { job, folder })
+            LoadedFolder::Idle(idle)
+        })
     }
 
     /// Whether less than a resync interval has passed since this change.
@@ -227,9 +234,23 @@ impl Work {
     }
 }
 
-/// A job that is being read.
-struct Reading {
-    folder: OpenFolder,
+/// A job whose folder was read.
+struct ReadJob {
+    job: SharedJob,
+    /// The signature of the folder from before it was listed.
+    listed: Signature,
+    /// The time of the newest change.
+    newest: SystemTime,
+    /// The files whose content is known.
+    files: Vec<(JobFile, u64)>,
+    /// Whether these are all files of the folder.
+    complete: bool,
+}
+
+/// A job whose folder is being read.
+struct Reading<'a> {
+    folder: &'a OpenFolder,
+    listed: Signature,
     begun: SystemTime,
     newest: SystemTime,
     contents: Vec<FileContent>,
@@ -237,7 +258,45 @@ struct Reading {
     complete: bool,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
+    /// Reads the master file. It comes first: a final state in it was written after those of the
+    /// repositories.
+    fn begin(folder: &'a OpenFolder, buffer: &mut Vec<u8>) -> io::Result<Self> {
+        let listed = folder.signature()?;
+        let mut reading = Self {
+            folder,
+            listed,
+            begun: SystemTime::now(),
+            newest: listed.changed_at(),
+            contents: Vec::new(),
+            files: Vec::new(),
+            complete: true,
+        };
+        reading.read(JobFile::Master, buffer);
+        Ok(reading)
+    }
+
+    /// Whether the job has a final state.
+    fn is_final(&self) -> bool {
+        self.contents.first().is_some_and(FileContent::is_final)
+    }
+
+    fn read_repositories(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let mut indices = Vec::with_capacity(16);
+        self.folder.list(|name| {
+            if let Some(JobFile::Repository(index)) = file_of(name.to_bytes()) {
+                indices.push(index);
+            }
+        })?;
+        indices.sort_unstable();
+        self.contents.reserve(indices.len());
+        self.files.reserve(indices.len());
+        for index in indices {
+            self.read(JobFile::Repository(index), buffer);
+        }
+        Ok(())
+    }
+
     fn read(&mut self, file: JobFile, buffer: &mut Vec<u8>) {
         let signature = match self.folder.read(&file.name(), FileContent::cap(file), buffer) {
             Ok(signature) => signature,

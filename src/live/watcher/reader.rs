@@ -7,6 +7,7 @@
 
 mod idle;
 mod load;
+mod recent;
 mod resync;
 mod retries;
 mod scan;
@@ -32,6 +33,7 @@ use crate::{
 };
 use idle::IdleChecks;
 use load::Loading;
+use recent::RecentJob;
 use resync::Resync;
 pub(super) use resync::ResyncKind;
 use retries::Retries;
@@ -69,6 +71,8 @@ pub(super) struct JobsReader {
     /// Present while the jobs that existed at the start are read.
     loading: Option<Loading>,
     loaded: VecDeque<Loaded>,
+    /// Jobs that were read at the start without a watch, and have to be compared once more.
+    recent: VecDeque<RecentJob>,
     queue: WorkQueue,
     /// Known jobs that still have to be queued for the running resync.
     known: Vec<JobId>,
@@ -103,6 +107,7 @@ impl JobsReader {
             idle_checks: IdleChecks::default(),
             loading: None,
             loaded: VecDeque::new(),
+            recent: VecDeque::new(),
             queue: WorkQueue::default(),
             known: Vec::new(),
             resync: None,
@@ -162,6 +167,7 @@ impl JobsReader {
         self.queue.is_empty()
             && !self.is_queueing_resync()
             && self.loaded.is_empty()
+            && !self.has_recent()
             && !self.loading.as_ref().is_some_and(Loading::has_ended)
             && (self.resync.is_none() || self.idle_checks.are_done())
     }
@@ -201,7 +207,8 @@ impl JobsReader {
     }
 
     /// One turn each: for the file events of a job, for the scan of a folder, for queueing a
-    /// resync, for jobs that were loaded at the start, and for idle jobs.
+    /// resync, for jobs that were loaded at the start, for one that is compared once more, and for
+    /// idle jobs.
     pub(super) fn turn(&mut self) {
         if let Some(id) = self.queue.next_with_file_events() {
             self.process_file_events(&id);
@@ -217,6 +224,9 @@ impl JobsReader {
         self.queue_resync();
         if self.loading.is_some() {
             self.add_loaded();
+        }
+        if self.has_recent() {
+            self.compare_recent();
         }
         if self.resync.is_some() && !self.idle_checks.are_done() {
             self.check_idle();

@@ -6,7 +6,7 @@
 //! thread reads the files that are not known; once the loaders have ended, it also reads the jobs
 //! that they did not deliver.
 
-use super::{JobsReader, Resync, TURN};
+use super::{JobsReader, Resync, TURN, recent::RecentJob};
 use crate::{
     live::watcher::{
         folder::{FinalStates, Folder, Watch},
@@ -80,6 +80,12 @@ impl JobsReader {
             LoadedFolder::Idle(idle) => {
                 job.finalize(true);
                 self.idle.insert(id.clone(), idle);
+                self.note_scanned(&id);
+            }
+            LoadedFolder::Recent(idle, still_since) => {
+                job.finalize(false);
+                self.idle.insert(id.clone(), idle);
+                self.recent.push_back(RecentJob { id: id.clone(), still_since });
                 self.note_scanned(&id);
             }
             LoadedFolder::Other { listed, files, complete, watched, still_since } => {

@@ -33,11 +33,7 @@ fn existing_jobs_are_read_by_several_threads_at_the_start() {
     std::fs::create_dir(root.path().join("empty")).unwrap();
 
     thread::sleep(SETTLED);
-    let (live, hour) = (Live::new(1), Duration::from_hours(1));
-    let (sender, messages) = channel();
-    let options = WatchOptions { notify: true, poll_interval: hour, resync_interval: hour };
-    let mut reader = JobsReader::new(Arc::clone(&live), jobs.clone(), options, sender);
-    reader.begin_resync(ResyncKind::First { load: true });
+    let (live, mut reader, messages) = notified_reader(&jobs);
     assert!(!live.is_ready());
     until(&mut reader, &messages, |_| live.is_ready());
     assert_eq!(live.len(), 44);
@@ -78,6 +74,71 @@ fn old_finished_jobs_are_idle_from_the_start() {
     assert_eq!((summary().completed, summary().failed), (1, 1));
     write(&folder, 0, &json!({ "status": "failed" }));
     until(&mut reader, &messages, |_| summary().failed == 2);
+}
+
+/// A reader with inotify that resyncs only at the start.
+fn notified_reader(jobs: &JobsDir) -> (Arc<Live>, JobsReader, Receiver<Message>) {
+    let (live, hour) = (Live::new(1), Duration::from_hours(1));
+    let (sender, messages) = channel();
+    let options = WatchOptions { notify: true, poll_interval: hour, resync_interval: hour };
+    let mut reader = JobsReader::new(Arc::clone(&live), jobs.clone(), options, sender);
+    reader.begin_resync(ResyncKind::First { load: true });
+    (live, reader, messages)
+}
+
+/// Fails if a finished job that changed shortly before the start is packed or idle for ever, or if a
+/// change of it is lost: one after it was read and before it is watched, or a later one.
+#[test]
+fn jobs_that_were_just_finished_are_compared_and_watched_after_the_start() {
+    let (_root, jobs) = jobs_folder();
+    let (in_place, folder) = finished_job(&jobs, "in-place", &["completed", "completed"]);
+    let (added, other) = finished_job(&jobs, "added", &["completed"]);
+    let (gone, _) = finished_job(&jobs, "gone", &["completed"]);
+    thread::sleep(SETTLED);
+    let (live, mut reader, messages) = notified_reader(&jobs);
+    work_off(&mut reader);
+    let mut held = Vec::new();
+    let loaded = |message: &Message| match message {
+        Message::Loaded(jobs) => jobs.len(),
+        _ => 0,
+    };
+    while held.iter().map(loaded).sum::<usize>() < 3 {
+        held.push(messages.recv_timeout(PATIENCE).unwrap());
+    }
+    write_in_place(&folder.status(1), br#"{"status":"failed"}"#);
+    write(&other, 1, &json!({ "status": "failed" }));
+    for message in held {
+        reader.receive(message);
+    }
+    let failed = |id: &JobId| live.get(id).unwrap().facts().summary.failed;
+    until(&mut reader, &messages, |_| live.is_ready());
+    crate::store::trash::remove_job(&jobs, &gone).unwrap();
+    until(&mut reader, &messages, |_| failed(&in_place) == 1 && failed(&added) == 1);
+    until(&mut reader, &messages, |reader| !reader.has_work());
+    assert!(!reader.is_idle(&in_place) && !reader.is_idle(&added));
+    // Only the watches report these changes, and the removal.
+    write_in_place(&folder.status(0), br#"{"status":"failed"}"#);
+    write(&other, 0, &json!({ "status": "failed" }));
+    until(&mut reader, &messages, |_| failed(&in_place) == 2 && failed(&added) == 2);
+    until(&mut reader, &messages, |_| live.get(&gone).is_none());
+}
+
+/// Fails if the final state of a job is published although a repository of it may still get one.
+#[test]
+fn a_job_that_was_just_finished_without_all_repositories_is_not_over() {
+    let (_root, jobs) = jobs_folder();
+    let id: JobId = "job".parse().unwrap();
+    let status = Some("completed".to_owned());
+    let end = Master { status, total_repositories: Some(2), ..Master::default() };
+    let folder = jobs.create_job(&id, 0o750, &end, &Plan::of([])).unwrap();
+    write(&folder, 0, &json!({ "status": "completed" }));
+    thread::sleep(SETTLED);
+    let (live, mut reader, messages) = notified_reader(&jobs);
+    until(&mut reader, &messages, |_| live.is_ready());
+    assert!(!live.get(&id).unwrap().is_over());
+    write(&folder, 1, &json!({ "status": "failed" }));
+    until(&mut reader, &messages, |_| live.get(&id).unwrap().is_over());
+    assert_eq!(live.get(&id).unwrap().facts().summary.failed, 1);
 }
 
 /// Fails if content that was read at the start replaces newer content.
