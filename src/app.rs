@@ -18,7 +18,9 @@ use crate::{
     pool::Pool,
     sbom::Document,
     schedules::{self, Schedules},
-    store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
+    store::{
+        StoreError, layout::JobsDir, packed_jobs::PackedJobs, server_lock::ServerLock, space::Space,
+    },
     supervisor::{self, Agents, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
     webhooks::{Documents, Webhooks},
@@ -117,11 +119,11 @@ impl Engine {
         };
         let tasks = TaskTracker::new();
         let isolation = Arc::new(Isolation::new(&config.scanner));
-        let Recovered { jobs: recovered, unread } = recovered;
+        let (Recovered { jobs: recovered, unread }, packed) = recovered;
         let (planner, plannings) = mpsc::unbounded_channel();
         let supervisor = Supervisor::start(setup.clone(), agents, recovered, planner, &tasks);
-        let (live, watcher) =
-            Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
+        let (live, watcher) = Watcher::start(jobs.clone(), packed, watch_options(&config))
+            .map_err(StartError::Watcher)?;
         let archived = Arc::new(ArchivedJobs::new(&jobs, &live));
         let results = Results::new(jobs.clone()).with_archived(Arc::clone(&archived));
         let results = Arc::new(results);
@@ -243,7 +245,7 @@ impl Engine {
 }
 
 /// Creates and locks the jobs folder, and recovers its jobs.
-fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
+fn prepare(setup: &Setup) -> Result<(Recovered, PackedJobs), StartError> {
     let jobs = &setup.jobs;
     let config = setup.config.get();
     jobs.create(config.jobs.folder_mode)?;
@@ -257,7 +259,9 @@ fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
              healthy scanners may be ended as stalled; raise scanner.stall_timeout_secs"
         );
     }
-    Ok(supervisor::recover(setup)?)
+    let packed = PackedJobs::read(jobs);
+    let recovered = supervisor::recover(setup, &packed)?;
+    Ok((recovered, packed))
 }
 
 /// Resolves a relative path of the scanner against the working directory of the server, because

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     model::{
-        JobId, JobState, RepoState,
+        JobId, RepoState,
         master::Master,
         progress::{self, JobFacts, Lists},
         repository::RepositoryStatus,
@@ -27,7 +27,6 @@ use crate::{
     },
     store::layout::JobFile,
 };
-use chrono::Utc;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -94,25 +93,7 @@ impl JobData {
     pub(super) fn new(id: JobId, versions: Versions) -> Self {
         let born = versions.next();
         let files = JobFiles { born, version: born, job_version: born, ..JobFiles::default() };
-        let facts = JobFacts {
-            id,
-            url: None,
-            state: JobState::Initializing,
-            summary: Summary::default(),
-            skipped: 0,
-            discovering: false,
-            discovery_errors: 0,
-            started_at: None,
-            folder_time: Utc::now(),
-            completed_at: None,
-            error: None,
-            schedule: None,
-            fraction: 0.0,
-            paused: false,
-            archived: false,
-        };
-        let row = JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false };
-        Self::of(files, row, versions)
+        Self::of(files, JobRow::new(id), versions)
     }
 
     /// The data of a job with this content of its files and this row.

@@ -41,6 +41,16 @@ impl PackableData {
         }
     }
 
+    /// Data that was packed before.
+    pub(super) fn of_packed(packed: Box<[u8]>) -> Self {
+        Self { open: None, packed, used: Used::NotSincePacked, removed: false }
+    }
+
+    /// The packed form; `None` if the data is open.
+    pub(super) fn packed(&self) -> Option<&[u8]> {
+        self.open.is_none().then_some(&*self.packed)
+    }
+
     /// The data, for a read or a change.
     pub(super) fn open(&mut self, entry: &JobEntry, versions: &Versions) -> &mut JobData {
         self.used = Used::SinceLastCheck;

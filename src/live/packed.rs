@@ -5,11 +5,15 @@
 //!
 //! Invariants: nothing is lost, including versions and warnings, so entity tags and event ids stay
 //! the same. Each part is described once for both directions (see [`Tape`]), so writing and reading
-//! cannot differ. Only this process reads what it has packed: invalid bytes give wrong values, but
-//! no error.
+//! cannot differ. Only this program reads what it has packed, after a restart behind a checksum:
+//! invalid bytes give wrong values, but no error.
 
+mod row;
 mod tape;
 
+pub(super) use row::{pack_row, unpack_row};
+
+use super::versions::Versions;
 use crate::{
     model::{
         FailureKind, JobId, RepoState,
@@ -52,6 +56,17 @@ pub(super) fn unpack(bytes: &[u8], facts: &JobFacts) -> JobFiles {
     let mut files = JobFiles::default();
     job(&mut TapeReader::new(bytes), &mut files, facts);
     files
+}
+
+/// The same bytes, with new versions: those of another run of the server must not be used again.
+pub(super) fn renumbered(bytes: &[u8], versions: &Versions) -> Box<[u8]> {
+    let (mut born, mut version) = (0, 0);
+    let mut tape = TapeReader::new(bytes);
+    tape.number(&mut born);
+    tape.number_like(&mut version, born);
+    let first = versions.reserve(version.saturating_sub(born).saturating_add(1));
+    // All other versions are relative to the first.
+    tape::with_first_number(bytes, first)
 }
 
 fn job(tape: &mut impl Tape, files: &mut JobFiles, facts: &JobFacts) {

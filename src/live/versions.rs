@@ -15,6 +15,11 @@ use std::sync::{
 pub(super) struct Versions(Arc<AtomicU64>);
 
 impl Versions {
+    /// The first of this many numbers that nothing else gets.
+    pub(super) fn reserve(&self, count: u64) -> u64 {
+        self.0.fetch_add(count, Relaxed) + 1
+    }
+
     /// The next number; the first is 1.
     pub(super) fn next(&self) -> u64 {
         self.0.fetch_add(1, Relaxed) + 1

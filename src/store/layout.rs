@@ -37,6 +37,9 @@ const ELEMENTS: &str = ".slurm";
 /// The folder of stored results, which no sandboxed scanner can access.
 const RESULTS: &str = ".results";
 
+/// The file of copies of finished jobs, which may be removed at any time.
+pub(super) const PACKED_JOBS: &str = ".packed-jobs";
+
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobsDir {
@@ -151,6 +154,11 @@ impl JobsDir {
     /// The file that the running server locks.
     pub fn server_lock(&self) -> PathBuf {
         self.root.join(".lock")
+    }
+
+    /// The file of copies of finished jobs.
+    pub(super) fn packed_jobs(&self) -> PathBuf {
+        self.root.join(PACKED_JOBS)
     }
 
     /// The folder of a job, whether or not it exists.

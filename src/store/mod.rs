@@ -17,6 +17,7 @@ pub mod listing;
 pub mod lock;
 pub mod new_folder;
 pub mod open_folder;
+pub mod packed_jobs;
 pub mod read;
 mod removal;
 pub mod reserve;

@@ -38,6 +38,17 @@ impl Signature {
         Self { device, inode, size, changed }
     }
 
+    /// Its parts, as numbers.
+    pub(super) fn parts(&self) -> [u64; 5] {
+        let (seconds, nanos) = self.changed;
+        [self.device, self.inode, self.size, seconds.cast_unsigned(), nanos.cast_unsigned()]
+    }
+
+    /// The signature with these parts.
+    pub(super) fn of_parts([device, inode, size, seconds, nanos]: [u64; 5]) -> Self {
+        Self::new(device, inode, size, (seconds.cast_signed(), nanos.cast_signed()))
+    }
+
     /// The identity of the file, independent of its content.
     pub(super) fn inode(&self) -> Inode {
         Inode { device: self.device, number: self.inode }

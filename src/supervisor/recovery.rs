@@ -22,6 +22,8 @@ use crate::{
         io_error::is_no_file_of_ours,
         layout::{JobDir, JobFile},
         listing::{self, ReadError},
+        open_folder::OpenFolder,
+        packed_jobs::{PackedJob, PackedJobs},
         read,
     },
 };
@@ -44,12 +46,17 @@ pub struct Recovered {
 /// # Errors
 /// Only if the jobs folder itself cannot be listed. An error in one job is logged and leaves that
 /// job unchanged.
-pub fn recover(setup: &Setup) -> Result<Recovered, StoreError> {
+pub fn recover(setup: &Setup, packed: &PackedJobs) -> Result<Recovered, StoreError> {
+    let root =
+        OpenFolder::open(setup.jobs.root()).map_err(StoreError::at("open", setup.jobs.root()))?;
     let left = Mutex::new(setup.jobs.jobs()?.into_iter());
     let recovered = Mutex::new(Recovered::default());
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
         while let Some(id) = next() {
+            if packed.get(&id).is_some_and(|packed| is_finished(&root, &id, &packed)) {
+                continue;
+            }
             let found = recover_one(setup, &id);
             if matches!(found, Ok(None)) {
                 continue;
@@ -73,6 +80,11 @@ pub fn recover(setup: &Setup) -> Result<Recovered, StoreError> {
     recovered.jobs.sort_by(|a, b| a.id.cmp(&b.id));
     recovered.unread.sort();
     Ok(recovered)
+}
+
+/// Whether a job was finished when its copy was made, and its master.json has not changed since.
+fn is_finished(root: &OpenFolder, id: &JobId, packed: &PackedJob<'_>) -> bool {
+    packed.needs_nothing && packed.has_its_master(root, id)
 }
 
 /// Reads one job and finalizes its dead attempts; `None` if it is finished or not ours.

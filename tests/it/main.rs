@@ -126,6 +126,8 @@ mod packages;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod packed_jobs;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod pause;

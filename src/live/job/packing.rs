@@ -7,10 +7,54 @@
 //! lock is held.
 
 use super::LiveJob;
-use crate::live::packable::PackableData;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::{
+    live::{
+        job_index::{JobEntry, JobIndex},
+        packable::PackableData,
+        packed,
+    },
+    model::JobId,
+};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// The bytes of the length of a packed row.
+const ROW_LENGTH: usize = 4;
 
 impl LiveJob {
+    /// The packed job with its row, from which [`of_packed_copy`](Self::of_packed_copy) makes the same
+    /// job; `None` if it is not packed.
+    pub(in super::super) fn packed_copy(&self) -> Option<Vec<u8>> {
+        let data = self.lock();
+        let packed = data.packed()?;
+        let row = self.entry.with_row(packed::pack_row);
+        let length = u32::try_from(row.len()).ok()?.to_le_bytes();
+        Some([&length, &*row, packed].concat())
+    }
+
+    /// A job of which this copy was made, perhaps in an earlier run of the server. It gets new
+    /// versions. [`finalize`](Self::finalize) adds it to the index.
+    pub(in super::super) fn of_packed_copy(
+        id: JobId,
+        job_index: Arc<JobIndex>,
+        copy: &[u8],
+    ) -> Option<Self> {
+        let (length, rest) = copy.split_first_chunk::<ROW_LENGTH>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (row, packed) = rest.split_at_checked(length)?;
+        let packed = packed::renumbered(packed, job_index.versions());
+        Some(Self {
+            entry: JobEntry::new(packed::unpack_row(row, id)),
+            job_index,
+            data: Mutex::new(PackableData::of_packed(packed)),
+            bodies: Mutex::default(),
+            estimates: Mutex::default(),
+            packed: AtomicBool::new(true),
+        })
+    }
+
     /// Packs the job, and drops its documents, if it has neither been requested nor changed since
     /// the last call.
     pub(in super::super) fn pack_if_idle(&self) {

@@ -4,7 +4,8 @@
 //! of its entry alone.
 
 use super::super::elapsed::Elapsed;
-use crate::model::{JobId, progress::JobFacts, time::Timestamp};
+use crate::model::{JobId, JobState, progress::JobFacts, state::Summary, time::Timestamp};
+use chrono::Utc;
 use std::{
     cmp::Ordering,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -41,6 +42,30 @@ pub(super) struct Published {
 pub(super) struct ByStart {
     created_at: Timestamp,
     pub(super) entry: Arc<JobEntry>,
+}
+
+impl JobRow {
+    /// The row of a job of which no file has been read.
+    pub(in crate::live) fn new(id: JobId) -> Self {
+        let facts = JobFacts {
+            id,
+            url: None,
+            state: JobState::Initializing,
+            summary: Summary::default(),
+            skipped: 0,
+            discovering: false,
+            discovery_errors: 0,
+            started_at: None,
+            folder_time: Utc::now(),
+            completed_at: None,
+            error: None,
+            schedule: None,
+            fraction: 0.0,
+            paused: false,
+            archived: false,
+        };
+        Self { facts, elapsed: Elapsed::default(), error: None, ended: false }
+    }
 }
 
 impl JobEntry {

@@ -204,6 +204,16 @@ impl Tape for TapeWriter {
     }
 }
 
+/// The same bytes with another first number.
+pub(super) fn with_first_number(bytes: &[u8], first: u64) -> Box<[u8]> {
+    let mut old = TapeReader::new(bytes);
+    old.number(&mut 0);
+    let mut new = TapeWriter { bits: old.bits.to_vec(), ..TapeWriter::default() };
+    new.number(&mut { first });
+    new.bytes.extend_from_slice(old.rest);
+    new.into_bytes()
+}
+
 /// Reads what a [`TapeWriter`] has written.
 #[derive(Debug)]
 pub(super) struct TapeReader<'a> {

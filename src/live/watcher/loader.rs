@@ -26,6 +26,7 @@ use crate::{
     store::{
         layout::{JobFile, JobsDir},
         open_folder::OpenFolder,
+        packed_jobs::PackedJobs,
         read::Signature,
     },
 };
@@ -56,9 +57,11 @@ pub(super) struct Loaded {
 #[derive(Debug)]
 pub(super) enum LoadedFolder {
     /// The job is finished and quiet, and all its files are known.
-    Idle(IdleFolder),
+    Idle(Arc<IdleFolder>),
+    /// The same; the job was not read: its copy is as new as its files.
+    Packed(Arc<IdleFolder>),
     /// The same, except that a file changed recently, at this time. The folder has no watch.
-    Recent(IdleFolder, Instant),
+    Recent(Arc<IdleFolder>, Instant),
     Other {
         /// The signature of the folder from before it was listed.
         listed: Signature,
@@ -85,6 +88,8 @@ struct Work {
     options: WatchOptions,
     job_index: Arc<JobIndex>,
     notifications: Option<Arc<Notifications>>,
+    /// Copies of finished jobs from an earlier run of the server.
+    packed: Arc<PackedJobs>,
     left: Mutex<std::vec::IntoIter<JobId>>,
     ended: AtomicBool,
     watcher: Sender<Message>,
@@ -104,6 +109,7 @@ impl Loader {
         options: WatchOptions,
         job_index: Arc<JobIndex>,
         notifications: Option<Arc<Notifications>>,
+        packed: Arc<PackedJobs>,
         ids: Vec<JobId>,
         watcher: &Sender<Message>,
     ) -> Self {
@@ -113,6 +119,7 @@ impl Loader {
             options,
             job_index,
             notifications,
+            packed,
             left: Mutex::new(ids.into_iter()),
             ended: AtomicBool::new(false),
             watcher: watcher.clone(),
@@ -174,6 +181,9 @@ impl Work {
     }
 
     fn load(&self, root: &OpenFolder, id: &JobId, buffer: &mut Vec<u8>) -> io::Result<Loaded> {
+        if let Some(loaded) = self.unpack(root, id) {
+            return Ok(loaded);
+        }
         let folder = root.folder(id.as_str())?;
         let mut reading = Reading::begin(&folder, buffer)?;
         if reading.is_final() {
@@ -192,6 +202,20 @@ impl Work {
         let still_since = moment_of(newest);
         let folder = LoadedFolder::Other { listed, files, complete, watched, still_since };
         Ok(Loaded { job, folder })
+    }
+
+    /// The job from its copy, if nothing of it has changed since the copy was made.
+    fn unpack(&self, root: &OpenFolder, id: &JobId) -> Option<Loaded> {
+        let packed = self.packed.get(id)?;
+        let newest = packed.unchanged_since(root, id)?;
+        // What changed recently is read, as without a copy.
+        if self.is_recent(newest) {
+            return None;
+        }
+        let index = Arc::clone(&self.job_index);
+        let job = Arc::new(LiveJob::of_packed_copy(id.clone(), index, packed.content)?);
+        let folder = IdleFolder::new(Arc::clone(&job), packed.listed, packed.files);
+        Some(Loaded { job, folder: LoadedFolder::Packed(Arc::new(folder)) })
     }
 
     fn job_of(&self, id: &JobId, reading: Reading<'_>) -> ReadJob {
@@ -215,7 +239,8 @@ impl Work {
         }
         // Packed by this thread, so that the next job is read into the memory that becomes free.
         read.job.finalize_unpublished();
-        let idle = IdleFolder::new(Arc::clone(&read.job), read.listed, read.files.iter().copied());
+        let files = read.files.iter().copied();
+        let idle = Arc::new(IdleFolder::new(Arc::clone(&read.job), read.listed, files));
         Some(if is_recent {
             LoadedFolder::Recent(idle, moment_of(read.newest))
         } else {

@@ -26,6 +26,7 @@ mod loader;
 mod notifications;
 mod reader;
 mod root;
+mod saver;
 mod work_queue;
 
 use super::Live;
@@ -33,6 +34,7 @@ use crate::{
     model::JobId,
     store::{
         layout::{JobFile, JobsDir},
+        packed_jobs::PackedJobs,
         read::Signature,
     },
 };
@@ -99,8 +101,13 @@ enum Message {
 }
 
 impl Watcher {
-    /// Starts to watch, and to fill a new cache.
-    pub fn start(jobs: JobsDir, options: WatchOptions) -> io::Result<(Arc<Live>, Self)> {
+    /// Starts to watch, and to fill a new cache. `packed`: copies of finished jobs, which are used
+    /// instead of their files if nothing has changed since.
+    pub fn start(
+        jobs: JobsDir,
+        packed: PackedJobs,
+        options: WatchOptions,
+    ) -> io::Result<(Arc<Live>, Self)> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // A different number in each run: versions of two runs must not be mixed up.
         let epoch = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
@@ -110,7 +117,7 @@ impl Watcher {
         let sender = inbox.clone();
         let thread = thread::Builder::new()
             .name("watcher".to_owned())
-            .spawn(move || run(&shared, &jobs, options, &sender, &messages))?;
+            .spawn(move || run(&shared, &jobs, packed, options, &sender, &messages))?;
         Ok((live, Self { inbox, thread: Some(thread) }))
     }
 
@@ -177,12 +184,16 @@ impl Nudger {
 fn run(
     live: &Arc<Live>,
     jobs: &JobsDir,
+    mut packed: PackedJobs,
     options: WatchOptions,
     sender: &Sender<Message>,
     messages: &Receiver<Message>,
 ) {
     restart_after_panics(live, RESTART_PAUSE, || {
-        JobsReader::new(Arc::clone(live), jobs.clone(), options, sender.clone()).run(messages);
+        let mut reader = JobsReader::new(Arc::clone(live), jobs.clone(), options, sender.clone());
+        // After a panic, everything is read.
+        reader.use_copies(std::mem::take(&mut packed));
+        reader.run(messages);
     });
 }
 

@@ -10,6 +10,7 @@ mod load;
 mod recent;
 mod resync;
 mod retries;
+mod saving;
 mod scan;
 mod watches;
 
@@ -21,6 +22,7 @@ use super::{
     loader::Loaded,
     notifications::Notifications,
     root::Root,
+    saver::Saver,
     work_queue::{FileEvent, WorkQueue},
 };
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
     model::JobId,
     store::{
         layout::{JobFile, JobsDir},
+        packed_jobs::PackedJobs,
         read::Signature,
     },
 };
@@ -66,13 +69,18 @@ pub(super) struct JobsReader {
     /// How many of these folders are polled.
     polled: usize,
     /// The folders of idle jobs: finished, and unchanged for a resync interval.
-    idle: BTreeMap<JobId, IdleFolder>,
+    idle: BTreeMap<JobId, Arc<IdleFolder>>,
     idle_checks: IdleChecks,
     /// Present while the jobs that existed at the start are read.
     loading: Option<Loading>,
     loaded: VecDeque<Loaded>,
     /// Jobs that were read at the start without a watch, and have to be compared once more.
     recent: VecDeque<RecentJob>,
+    /// Copies of finished jobs for the loader threads.
+    copies: Arc<PackedJobs>,
+    /// Whether a copy is missing or outdated.
+    idle_changed: bool,
+    saver: Option<Saver>,
     queue: WorkQueue,
     /// Known jobs that still have to be queued for the running resync.
     known: Vec<JobId>,
@@ -108,6 +116,9 @@ impl JobsReader {
             loading: None,
             loaded: VecDeque::new(),
             recent: VecDeque::new(),
+            copies: Arc::default(),
+            idle_changed: false,
+            saver: None,
             queue: WorkQueue::default(),
             known: Vec::new(),
             resync: None,
@@ -126,6 +137,7 @@ impl JobsReader {
             self.run_timers();
             self.turn();
         }
+        self.save_last();
     }
 
     /// Receives the messages that have arrived; waits for one if there is no work. False at the
@@ -267,7 +279,7 @@ impl JobsReader {
         if let Some(folder) = self.folders.remove(id) {
             self.unwatch(&folder.dir, folder.watch);
         }
-        self.idle.remove(id);
+        self.idle_changed |= self.idle.remove(id).is_some();
         self.live.remove(id);
     }
 

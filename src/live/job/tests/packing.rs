@@ -1,6 +1,7 @@
 //! Packed jobs: nothing that a reader sees changes, and little memory is used.
 
 use super::*;
+use crate::store::packed_jobs::PackedJobs;
 
 /// Everything that a reader can compare: id and bytes of both documents, all messages, facts, and
 /// rows.
@@ -66,6 +67,33 @@ fn packing_a_job_changes_nothing_that_a_reader_sees() {
     assert_eq!(both_forms(&job, Lists::Whole).0, both_forms(&job, Lists::Whole).1);
 }
 
+/// Fails if a copy of a job differs from the job, or has versions that were used before.
+#[test]
+fn a_copy_of_a_packed_job_is_the_same_job_with_new_versions() {
+    let job = finished_job(9);
+    job.pack_unless_followed();
+    let copy = job.packed_copy().unwrap();
+    let seen = job.event_id();
+    assert!(job.packed_copy().is_none(), "it is open");
+    let index = Arc::clone(&job.job_index);
+    let copied = LiveJob::of_packed_copy(job.id().clone(), index, &copy).unwrap();
+    assert!(copied.lock().is_packed() && copied.is_over());
+    let text = |job: &LiveJob| {
+        let text = job.body(Lists::Whole).reader().gather().unwrap();
+        let mut document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(document["version"].take(), job.event_id().version);
+        document
+    };
+    assert_eq!(text(&copied), text(&job));
+    let facts = |job: &LiveJob| (job.facts(), job.error_message(), job.repositories());
+    assert_eq!(facts(&copied), facts(&job));
+    assert!(copied.first() > seen.version && copied.event_id().version > copied.first());
+    let length = |job: &LiveJob| job.event_id().version - job.first();
+    assert_eq!(length(&copied), length(&job));
+    let index = Arc::clone(&job.job_index);
+    assert!(LiveJob::of_packed_copy(job.id().clone(), index, &copy[..3]).is_none());
+}
+
 #[test]
 fn a_quiet_job_is_packed_at_once_unless_a_reader_uses_it() {
     let job = finished_job(3);
@@ -101,7 +129,7 @@ fn a_finished_job_is_packed_as_soon_as_it_is_read() {
     // The change time (ctime) of a file cannot be set.
     std::thread::sleep(resync_interval);
     let options = WatchOptions { notify: false, poll_interval, resync_interval };
-    let (live, _watcher) = Watcher::start(jobs, options).unwrap();
+    let (live, _watcher) = Watcher::start(jobs, PackedJobs::default(), options).unwrap();
     while !live.is_ready() {
         std::thread::sleep(Duration::from_millis(5));
     }

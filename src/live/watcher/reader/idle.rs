@@ -15,6 +15,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     ops::Bound,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -102,13 +103,16 @@ impl JobsReader {
         self.unwatch(&dir, watch);
         if let Some(idle) = idle {
             self.folders.remove(id);
-            self.idle.insert(idle.job.id().clone(), idle);
+            self.idle.insert(idle.job.id().clone(), Arc::new(idle));
+            self.idle_changed = true;
         }
     }
 
     /// Makes an idle job active: it is read again if it has changed.
     pub(super) fn wake(&mut self, id: &JobId) -> Option<&mut Folder> {
-        let folder = Folder::of_idle(&self.idle.remove(id)?, self.jobs.job(id));
+        let idle = self.idle.remove(id)?;
+        self.idle_changed = true;
+        let folder = Folder::of_idle(&idle, self.jobs.job(id));
         Some(self.folders.entry(id.clone()).or_insert(folder))
     }
 

@@ -19,6 +19,9 @@ use std::{sync::Arc, time::Instant};
 /// The running loader threads.
 pub(super) struct Loading {
     threads: usize,
+    /// How many jobs were taken from copies, and how many were read.
+    from_copies: usize,
+    read: usize,
     _loader: Loader,
 }
 
@@ -33,9 +36,12 @@ impl JobsReader {
     pub(super) fn start_loading(&mut self, ids: Vec<JobId>) {
         let job_index = Arc::clone(self.live.job_index());
         let notifications = self.notifications.clone();
+        let copies = std::mem::take(&mut self.copies);
+        let (jobs, options) = (&self.jobs, self.options);
         let loader =
-            Loader::start(&self.jobs, self.options, job_index, notifications, ids, &self.sender);
-        self.loading = Some(Loading { threads: loader.threads(), _loader: loader });
+            Loader::start(jobs, options, job_index, notifications, copies, ids, &self.sender);
+        self.loading =
+            Some(Loading { threads: loader.threads(), from_copies: 0, read: 0, _loader: loader });
     }
 
     pub(super) fn loader_ended(&mut self) {
@@ -53,7 +59,9 @@ impl JobsReader {
                 return;
             }
         }
-        if self.loading.take_if(|loading| loading.has_ended()).is_some() {
+        if let Some(loading) = self.loading.take_if(|loading| loading.has_ended()) {
+            let Loading { from_copies, read, .. } = loading;
+            tracing::info!(from_copies, read, "the jobs are loaded");
             let left = self.resync.iter().flat_map(Resync::left);
             for id in left.filter(|id| !self.folders.contains_key(*id)) {
                 self.queue.queue_scan(id);
@@ -75,10 +83,20 @@ impl JobsReader {
             }
             return;
         }
+        if let Some(loading) = &mut self.loading {
+            let is_copy = matches!(folder, LoadedFolder::Packed(_));
+            *(if is_copy { &mut loading.from_copies } else { &mut loading.read }) += 1;
+        }
         self.live.insert_read(Arc::clone(&job));
         match folder {
+            LoadedFolder::Packed(idle) => {
+                job.finalize(true);
+                self.idle.insert(id.clone(), idle);
+                self.note_scanned(&id);
+            }
             LoadedFolder::Idle(idle) => {
                 job.finalize(true);
+                self.idle_changed = true;
                 self.idle.insert(id.clone(), idle);
                 self.note_scanned(&id);
             }

@@ -148,6 +148,7 @@ impl JobsReader {
         if resync.which != ResyncKind::Again {
             self.live.set_ready();
         }
+        self.save_if_changed();
     }
 
     /// Begins to list the jobs folder, if its jobs may have changed. Idle jobs are not scanned one
