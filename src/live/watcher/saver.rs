@@ -28,7 +28,7 @@ use std::{
 };
 
 /// The shortest time between two writes.
-const SHORTEST: Duration = Duration::from_secs(60);
+const SHORTEST: Duration = Duration::from_mins(1);
 /// Writing takes at most this part (1/n) of the time.
 const PART: u32 = 500;
 
