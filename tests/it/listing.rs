@@ -3,7 +3,7 @@
 use crate::support::{
     files,
     server::{Answer, Setup},
-    wait::{PATIENCE, within},
+    wait::{PATIENCE, until, within},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -69,12 +69,13 @@ async fn a_repository_and_its_log_are_shown_while_it_is_scanned() {
         server.get(&log).await.text.contains("third")
     })
     .await;
-    let shown = server.get(&path).await.expect(200).json();
-    assert_eq!(
-        (&shown["repo_index"], &shown["status"]),
-        (&json!(0), &json!("scanning")),
-        "{shown:#}"
-    );
+    // The log is read from its file, and the status was written before it.
+    let shown = until(PATIENCE, "the status is known", async || {
+        let shown = server.get(&path).await.expect(200).json();
+        (shown["status"] == "scanning").then_some(shown)
+    })
+    .await;
+    assert_eq!(shown["repo_index"], 0, "{shown:#}");
     assert_eq!(shown["progress"]["percentage"], 25.0, "{shown:#}");
     assert_eq!(shown["attempt"], Value::Null, "the script does not say: {shown:#}");
 
