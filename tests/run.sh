@@ -33,6 +33,8 @@ step() {
 step cargo fmt --all -- --check
 # All features are on, so that their code is checked, too.
 step cargo clippy --locked --all-features --all-targets -- -D warnings
+# Without the optional features, as the README's first command builds it.
+step cargo check --locked
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --all-features --no-deps --quiet
 if cargo nextest --version >/dev/null 2>&1; then
     # Half of the tests wait most of the time, so two of them share a core.
