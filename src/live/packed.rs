@@ -1,12 +1,10 @@
 //! The packed form of a job that is not in use.
 //!
-//! Input: the content of the files of a job, and its row. Output: bytes, and from them the same
-//! content again.
+//! Input: the content of the files of a job, and its row. Output: bytes, and from them the same content again.
 //!
-//! Invariants: nothing is lost, including versions and warnings, so entity tags and event ids stay
-//! the same. Each part is described once for both directions (see [`Tape`]), so writing and reading
-//! cannot differ. Only this program reads what it has packed, after a restart behind a checksum:
-//! invalid bytes give wrong values, but no error.
+//! Invariants: nothing is lost, including versions and warnings, so entity tags and event ids stay the same. Each part is
+//! described once for both directions (see [`Tape`]), so writing and reading cannot differ. Only this program reads what it
+//! has packed, after a restart behind a checksum: invalid bytes give wrong values, but no error.
 
 mod row;
 mod tape;
